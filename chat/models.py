@@ -1,0 +1,261 @@
+"""Conversations: sessions, messages, the sources behind answers, summaries and knowledge gaps."""
+
+import uuid
+from typing import Self
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+from django.utils import timezone
+
+from cloneai.accounts.models import User
+from clones.models import Clone
+from knowledge.models import Chunk, Document
+
+
+class ChatSessionQuerySet(models.QuerySet["ChatSession"]):
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """A member's own conversations with clones that are still open to them."""
+        if isinstance(user, AnonymousUser) or not user.is_active:
+            return self.none()
+        return self.filter(user=user, clone__in=Clone.objects.visible_to(user))
+
+    editable_by = visible_to
+
+    def readable_by_staff(self, user: User | AnonymousUser) -> Self:
+        """Transcripts: reviewers see all of them; nobody else does."""
+        if isinstance(user, AnonymousUser) or not user.is_reviewer:
+            return self.none()
+        return self
+
+    def summarised_for_staff(self, user: User | AnonymousUser) -> Self:
+        """Sessions whose summary this member of staff may read: reviewers all, experts those of own clones."""
+        return self.filter(clone__in=Clone.objects.readable_by_staff(user))
+
+
+class ChatSession(models.Model):
+    """One conversation of a member with a clone."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    clone = models.ForeignKey(Clone, on_delete=models.CASCADE, related_name="sessions")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="chat_sessions")
+    title = models.CharField(max_length=120, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    last_activity_at = models.DateTimeField(default=timezone.now, editable=False)
+    ended_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = ChatSessionQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "conversation"
+        ordering = ["-last_activity_at"]
+        indexes = [
+            models.Index(fields=["user", "-last_activity_at"], name="session_by_user"),
+            models.Index(fields=["clone", "-last_activity_at"], name="session_by_clone"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title or f"Conversation of {self.created_at:%d %B %Y}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("chat:conversation", kwargs={"session_id": self.pk})
+
+    @property
+    def is_ended(self) -> bool:
+        return self.ended_at is not None
+
+
+class Role(models.TextChoices):
+    USER = "user", "Member"
+    ASSISTANT = "assistant", "Clone"
+
+
+class MessageStatus(models.TextChoices):
+    STREAMING = "streaming", "Being written"
+    COMPLETE = "complete", "Complete"
+    STOPPED = "stopped", "Stopped"
+    INTERRUPTED = "interrupted", "Interrupted"
+    FAILED = "failed", "Failed"
+
+
+class Message(models.Model):
+    """What the member or the clone said. An answer is `streaming` only while something writes it.
+
+    `chunk_ends[n]` is the length of `content` after stream frame `n`, so that a client that comes back gets exactly
+    the frames it missed. Answers replaced by regenerate or edit keep their row with `is_current` false.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    session = models.ForeignKey(ChatSession, on_delete=models.CASCADE, related_name="messages")
+    role = models.CharField(max_length=10, choices=Role)
+    content = models.TextField(blank=True)
+    status = models.CharField(max_length=12, choices=MessageStatus, default=MessageStatus.COMPLETE)
+    reply_to = models.ForeignKey("self", null=True, on_delete=models.CASCADE, related_name="replies")
+    client_message_id = models.UUIDField(null=True, editable=False)
+    is_current = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    finished_at = models.DateTimeField(null=True, editable=False)
+
+    heartbeat_at = models.DateTimeField(null=True, editable=False)
+    stop_requested = models.BooleanField(default=False, editable=False)
+    chunk_ends = ArrayField(models.PositiveIntegerField(), default=list, editable=False)
+
+    model = models.CharField(max_length=100, blank=True)
+    input_tokens = models.PositiveIntegerField(default=0)
+    output_tokens = models.PositiveIntegerField(default=0)
+    cost_usd = models.DecimalField(max_digits=18, decimal_places=10, default=0)
+    processing_time_ms = models.PositiveIntegerField(default=0)
+    time_to_first_token_ms = models.PositiveIntegerField(null=True)
+    retrieval_quality = models.JSONField(default=dict)
+    context_chunks_used = models.PositiveSmallIntegerField(default=0)
+    query_used = models.TextField(blank=True)
+    error_type = models.CharField(max_length=40, blank=True)
+    error_message = models.TextField(blank=True)
+    rating = models.SmallIntegerField(null=True, blank=True, choices=[(1, "Helpful"), (-1, "Not helpful")])
+    rating_comment = models.TextField(max_length=2000, blank=True)
+
+    class Meta:
+        ordering = ["created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["session", "client_message_id"],
+                condition=Q(client_message_id__isnull=False),
+                name="message_once_per_client_id",
+            ),
+            models.UniqueConstraint(
+                fields=["session"], condition=Q(status="streaming"), name="one_running_turn_per_session"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["session", "created_at"], name="message_by_session"),
+            models.Index(fields=["heartbeat_at"], condition=Q(status="streaming"), name="message_streaming"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_role_display()}: {self.content[:60]}"
+
+    @property
+    def is_running(self) -> bool:
+        return self.status == MessageStatus.STREAMING
+
+    @property
+    def tokens_used(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+
+class CitationQuerySet(models.QuerySet["Citation"]):
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Sources of the person's own answers, and of transcripts that they may read as staff."""
+        sessions = ChatSession.objects.visible_to(user)
+        found = Q(message__session__in=sessions)
+        if not isinstance(user, AnonymousUser) and user.is_reviewer:
+            found |= Q(message__session__in=ChatSession.objects.readable_by_staff(user))
+        return self.filter(found)
+
+
+class Citation(models.Model):
+    """A source under an answer. Title, page and quote are a snapshot: they outlive the document."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="citations")
+    number = models.PositiveSmallIntegerField()
+    chunk = models.ForeignKey(Chunk, null=True, on_delete=models.SET_NULL, related_name="+")
+    document = models.ForeignKey(Document, null=True, on_delete=models.SET_NULL, related_name="+")
+    document_version = models.PositiveIntegerField(default=1)
+    title = models.CharField(max_length=200)
+    page = models.PositiveIntegerField()
+    quote = models.TextField()
+    start_char = models.PositiveIntegerField()
+    end_char = models.PositiveIntegerField()
+    similarity_score = models.FloatField()
+
+    objects = CitationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [models.UniqueConstraint(fields=["message", "number"], name="citation_number_once")]
+
+    def __str__(self) -> str:
+        return f"[{self.number}] {self.title}, p. {self.page}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("chat:source", kwargs={"citation_id": self.pk})
+
+
+class SummaryType(models.TextChoices):
+    BRIEF = "brief", "Brief"
+    DETAILED = "detailed", "Detailed"
+    ACTION_ITEMS = "action_items", "Action items"
+
+
+class SummaryStatus(models.TextChoices):
+    QUEUED = "queued", "Waiting"
+    RUNNING = "running", "Being written"
+    READY = "ready", "Ready"
+    FAILED = "failed", "Failed"
+
+
+class ReviewState(models.TextChoices):
+    NEW = "new", "New"
+    IN_REVIEW = "in_review", "In review"
+    DONE = "done", "Done"
+
+
+class SessionSummaryQuerySet(models.QuerySet["SessionSummary"]):
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        return self.filter(session__in=ChatSession.objects.visible_to(user))
+
+    def readable_by_staff(self, user: User | AnonymousUser) -> Self:
+        return self.filter(session__in=ChatSession.objects.summarised_for_staff(user))
+
+
+class SessionSummary(models.Model):
+    """What remains of a conversation: text for the member, structured data against a versioned schema."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    session = models.ForeignKey(ChatSession, on_delete=models.CASCADE, related_name="summaries")
+    summary_type = models.CharField(max_length=12, choices=SummaryType, default=SummaryType.DETAILED)
+    status = models.CharField(max_length=8, choices=SummaryStatus, default=SummaryStatus.QUEUED)
+    summary_text = models.TextField(blank=True)
+    structured_data = models.JSONField(default=dict)
+    schema_version = models.PositiveSmallIntegerField(default=1)
+    error_message = models.TextField(blank=True)
+    review_state = models.CharField(max_length=10, choices=ReviewState, default=ReviewState.NEW)
+    review_note = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    finished_at = models.DateTimeField(null=True, editable=False)
+
+    objects = SessionSummaryQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "session summaries"
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.get_summary_type_display()} summary of {self.session}"
+
+
+class KnowledgeGapQuerySet(models.QuerySet["KnowledgeGap"]):
+    def editable_by(self, user: User | AnonymousUser) -> Self:
+        return self.filter(clone__in=Clone.objects.editable_by(user))
+
+
+class KnowledgeGap(models.Model):
+    """A question that the clone's material did not answer."""
+
+    clone = models.ForeignKey(Clone, on_delete=models.CASCADE, related_name="knowledge_gaps")
+    message = models.OneToOneField(Message, on_delete=models.CASCADE, related_name="knowledge_gap")
+    question = models.TextField()
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = KnowledgeGapQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return self.question[:100]

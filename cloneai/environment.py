@@ -1,0 +1,110 @@
+"""Typed readers of the environment and `.env`; every mistake names the variable, its value and the cure."""
+
+import os
+import secrets
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+TRUE_WORDS = {"1", "true", "yes", "on"}
+FALSE_WORDS = {"0", "false", "no", "off"}
+
+
+def load_env_file(*, path: Path) -> None:
+    """Reads `.env` into the environment; variables that are already set win."""
+    if not path.exists():
+        return
+    try:
+        environ.Env.read_env(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImproperlyConfigured(f"{path} cannot be read ({error}). Make it a readable UTF-8 file.") from error
+
+
+def read_text(name: str, default: str = "") -> str:
+    """The variable's text, stripped; an empty variable counts as unset."""
+    return os.environ.get(name, "").strip() or default
+
+
+def read_bool(name: str, default: bool) -> bool:
+    text = read_text(name).lower()
+    if not text:
+        return default
+    if text in TRUE_WORDS | FALSE_WORDS:
+        return text in TRUE_WORDS
+    raise ImproperlyConfigured(f"{name} is {text!r}, but must be true or false. Correct it in the environment or .env.")
+
+
+def read_int(name: str, default: int, *, minimum: int = 1, maximum: int = 10**9) -> int:
+    text = read_text(name)
+    if not text:
+        return default
+    try:
+        number = int(text)
+    except ValueError:
+        number = minimum - 1
+    if not minimum <= number <= maximum:
+        raise ImproperlyConfigured(
+            f"{name} is {text!r}, but must be a whole number from {minimum} to {maximum}. "
+            "Correct it in the environment or .env."
+        )
+    return number
+
+
+def read_usd(name: str, default: str) -> Decimal:
+    """A non-negative amount of US dollars."""
+    text = read_text(name, default)
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal(-1)
+    if not amount.is_finite() or amount < 0:
+        raise ImproperlyConfigured(
+            f"{name} is {text!r}, but must be an amount in US dollars such as 50.00. Correct it in the environment or .env."
+        )
+    return amount
+
+
+def read_list(name: str, default: str = "") -> list[str]:
+    """Comma-separated values, blanks dropped."""
+    return [part.strip() for part in read_text(name, default).split(",") if part.strip()]
+
+
+def read_url(name: str, *, schemes: tuple[str, ...], default: str = "") -> str:
+    text = read_text(name, default)
+    if text and text.split("://")[0] not in schemes:
+        expected = " or ".join(f"{scheme}://" for scheme in schemes)
+        raise ImproperlyConfigured(
+            f"{name} must start with {expected}. Correct it in the environment or .env, or leave it unset."
+        )
+    return text
+
+
+def read_secret_key(*, var_dir: Path, debug: bool) -> str:
+    """SECRET_KEY, or under DEBUG one generated once into `var/secret-key` (mode 600)."""
+    if key := read_text("SECRET_KEY"):
+        return key
+    if not debug:
+        raise ImproperlyConfigured(
+            "SECRET_KEY is not set. Outside DEBUG give it at least 50 random characters, for example from "
+            "`python -c 'import secrets; print(secrets.token_urlsafe(50))'`."
+        )
+    path = var_dir / "secret-key"
+    try:
+        make_private_dir(var_dir)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(50))
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"{var_dir} cannot be written ({error.strerror}). Make the checkout writable for this user, "
+            "or point VAR_DIR to a folder that is."
+        ) from error
+    return path.read_text()
+
+
+def make_private_dir(path: Path) -> None:
+    """Creates the folder for run-time data. PostgreSQL, started as its own user under root, must pass through."""
+    path.mkdir(mode=0o711, parents=True, exist_ok=True)

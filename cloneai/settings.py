@@ -1,0 +1,237 @@
+"""All settings. Readers of the environment are in `cloneai.environment`; `contracts.md` lists the variables."""
+
+import sys
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
+
+from cloneai.environment import (
+    load_env_file,
+    read_bool,
+    read_int,
+    read_list,
+    read_secret_key,
+    read_text,
+    read_url,
+    read_usd,
+)
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+load_env_file(path=BASE_DIR / ".env")
+VAR_DIR = Path(read_text("VAR_DIR", str(BASE_DIR / "var"))).resolve()
+
+DEBUG = read_bool("DEBUG", True)
+SECRET_KEY = read_secret_key(var_dir=VAR_DIR, debug=DEBUG)
+PORT = read_int("PORT", 8000, maximum=65535)
+ALLOWED_HOSTS = read_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if DEBUG else "")
+CSRF_TRUSTED_ORIGINS = read_list("CSRF_TRUSTED_ORIGINS")
+TESTING = "pytest" in sys.modules
+
+# The provider. Neither key nor base URL means the local provider ("offline mode"), with models of its own.
+OPENAI_API_KEY = read_text("OPENAI_API_KEY")
+OPENAI_ORG_ID = read_text("OPENAI_ORG_ID")
+OPENAI_BASE_URL = read_url("OPENAI_BASE_URL", schemes=("http", "https"))
+AI_OFFLINE = not OPENAI_API_KEY and not OPENAI_BASE_URL
+LOCAL_CHAT_MODEL = "local-extractive"
+LOCAL_EMBEDDING_MODEL = "local-wordllama-256"
+GPT_4_MODEL = LOCAL_CHAT_MODEL if AI_OFFLINE else read_text("GPT_4_MODEL", "gpt-4.1")
+GPT_4_MINI_MODEL = LOCAL_CHAT_MODEL if AI_OFFLINE else read_text("GPT_4_MINI_MODEL", "gpt-4o-mini")
+FUNCTION_CALLING_MODEL = LOCAL_CHAT_MODEL if AI_OFFLINE else read_text("FUNCTION_CALLING_MODEL", GPT_4_MODEL)
+EMBEDDING_MODEL = LOCAL_EMBEDDING_MODEL if AI_OFFLINE else read_text("EMBEDDING_MODEL", "text-embedding-3-large")
+EMBEDDING_DIMENSIONS = 256 if AI_OFFLINE else read_int("EMBEDDING_DIMENSIONS", 1536, maximum=4000)
+MAX_TOKENS_PER_REQUEST = read_int("MAX_TOKENS_PER_REQUEST", 4000)
+MAX_CONTEXT_LENGTH = read_int("MAX_CONTEXT_LENGTH", 8000, minimum=1000)
+DAILY_COST_LIMIT = read_usd("DAILY_COST_LIMIT", "1000.00")
+USER_DAILY_COST_LIMIT = read_usd("USER_DAILY_COST_LIMIT", "50.00")
+
+INSTALLED_APPS = [
+    "daphne",
+    "channels",
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "django_q",
+    "pgvector.django",
+    "cloneai",
+    "cloneai.local_ai",
+    "cloneai.accounts",
+    "clones",
+    "billing",
+    "knowledge",
+    "chat",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "cloneai.security.ContentSecurityPolicyMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+]
+
+ROOT_URLCONF = "cloneai.urls"
+ASGI_APPLICATION = "cloneai.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "cloneai.context.platform",
+            ],
+        },
+    },
+]
+
+# The engine starts the embedded server at the first connection when HOST is empty (see cloneai/database).
+DATABASE_URL = read_url("DATABASE_URL", schemes=("postgres", "postgresql"))
+try:
+    DATABASES = {"default": environ.Env.db_url_config(DATABASE_URL) if DATABASE_URL else {"NAME": "cloneai"}}
+except (ValueError, environ.ImproperlyConfigured) as error:
+    raise ImproperlyConfigured(
+        "DATABASE_URL cannot be understood. It should look like postgresql://user:password@host:5432/name."
+    ) from error
+DATABASES["default"] |= {"ENGINE": "cloneai.database", "CONN_MAX_AGE": 0}
+# Only the web process pools: django-q2 forks its workers, and a pool does not survive a fork.
+DATABASE_POOL_SIZE = read_int("DATABASE_POOL_SIZE", 8, maximum=500)
+if read_bool("DATABASE_POOL", False):
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
+        "min_size": 1,
+        "max_size": DATABASE_POOL_SIZE,
+        "timeout": 20,
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = read_url("REDIS_URL", schemes=("redis", "rediss"))
+if REDIS_URL:
+    CHANNEL_LAYERS = {
+        "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REDIS_URL], "capacity": 500}}
+    }
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+else:
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 2000}}}
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+# django-q2: see facts.md. A task is killed after `timeout`; `retry` must outlast every task that may wait before it.
+JOB_TIMEOUT_SECONDS = 1800
+JOB_WORKERS = read_int("JOB_WORKERS", 2, maximum=64)
+Q_CLUSTER = {
+    "name": "cloneai",
+    "orm": "default",
+    "workers": JOB_WORKERS,
+    "timeout": JOB_TIMEOUT_SECONDS,
+    "retry": int(JOB_TIMEOUT_SECONDS * (1 + (JOB_WORKERS + 1) / JOB_WORKERS)) + 60,
+    "max_attempts": 3,
+    "ack_failures": True,
+    "bulk": 1,
+    "queue_limit": JOB_WORKERS,
+    "poll": 0.5,
+    "catch_up": False,
+    "save_limit": 1000,
+    "label": "Background jobs",
+}
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+EMAIL_URL = read_text("EMAIL_URL")
+if EMAIL_URL:
+    vars().update(environ.Env.email_url_config(EMAIL_URL))
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "mandatory" if EMAIL_URL else "optional"
+ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_SESSION_REMEMBER = True
+LOGIN_URL = reverse_lazy("account_login")
+LOGIN_REDIRECT_URL = reverse_lazy("clones:gallery")
+LOGOUT_REDIRECT_URL = reverse_lazy("clones:gallery")
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+MEDIA_ROOT = VAR_DIR / "media"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = DEBUG
+FILE_UPLOAD_PERMISSIONS = 0o600
+MAX_UPLOAD_BYTES = 50 * 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FILES = 100
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = True
+
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+if not DEBUG:
+    SECURE_SSL_REDIRECT = read_bool("SECURE_SSL_REDIRECT", True)
+    SECURE_HSTS_SECONDS = read_int("SECURE_HSTS_SECONDS", 31_536_000, minimum=0)
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+
+SILENCED_SYSTEM_CHECKS: list[str] = []
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname:<7} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+    "loggers": {
+        name: {"level": "INFO"} for name in ("cloneai", "clones", "billing", "knowledge", "chat")
+    },
+}
+
+UNFOLD = {
+    "SITE_TITLE": "CloneAI",
+    "SITE_HEADER": "CloneAI",
+    "SITE_URL": "/",
+    "SITE_SYMBOL": "forum",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": True,
+}

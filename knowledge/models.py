@@ -1,0 +1,192 @@
+"""Documents, their pages and passages ("chunks"), and the passages' vectors.
+
+A document's text is its pages joined by a blank line; every offset counts characters of that text. Each upload or
+re-processing of a document is a new `version`; the one that answers is `live_version`, switched in one transaction.
+"""
+
+import uuid
+from datetime import timedelta
+from pathlib import PurePosixPath
+from typing import Any, Self
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
+from django.db import models
+from django.db.models import F, Func, Q
+from django.urls import reverse
+from pgvector.django import HalfVectorField
+
+from cloneai.accounts.models import User
+from clones.models import Clone
+
+LEASE = timedelta(seconds=90)
+MAX_ATTEMPTS = 3
+
+
+class Status(models.TextChoices):
+    QUEUED = "queued", "Waiting"
+    EXTRACTING = "extracting", "Reading the file"
+    CLEANING = "cleaning", "Cleaning the text"
+    CHUNKING = "chunking", "Cutting into passages"
+    EMBEDDING = "embedding", "Computing vectors"
+    READY = "ready", "Ready"
+    FAILED = "failed", "Failed"
+
+
+FINAL_STATUSES = (Status.READY, Status.FAILED)
+
+
+def storage_path(document: "Document", file_name: str) -> str:
+    """Where a document's file lies: never a name that the uploader chose."""
+    return str(PurePosixPath("documents") / str(document.clone_id) / f"{document.pk}-{uuid.uuid4().hex[:8]}")
+
+
+class DocumentQuerySet(models.QuerySet["Document"]):
+    def editable_by(self, user: User | AnonymousUser) -> Self:
+        return self.filter(clone__in=Clone.objects.editable_by(user))
+
+    visible_to = editable_by  # documents as such are the expert's own affair; members see passages through citations
+
+
+class Document(models.Model):
+    """One uploaded file of a clone and the state of its ingestion."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    clone = models.ForeignKey(Clone, on_delete=models.CASCADE, related_name="documents")
+    title = models.CharField(max_length=200, help_text="Shown with every source.")
+    file = models.FileField(upload_to=storage_path, max_length=300)
+    file_name = models.CharField(max_length=255, help_text="As uploaded, made safe.")
+    kind = models.CharField(max_length=10, blank=True, editable=False)
+    size_bytes = models.PositiveBigIntegerField(default=0, editable=False)
+    sha256 = models.CharField(max_length=64, editable=False)
+    uploaded_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", editable=False
+    )
+    status = models.CharField(max_length=12, choices=Status, default=Status.QUEUED, editable=False, db_index=True)
+    stage_done = models.PositiveIntegerField(default=0, editable=False)
+    stage_total = models.PositiveIntegerField(default=0, editable=False)
+    error_code = models.CharField(max_length=40, blank=True, editable=False)
+    error_message = models.TextField(blank=True, editable=False)
+    warnings = ArrayField(models.TextField(), default=list, blank=True, editable=False)
+    page_count = models.PositiveIntegerField(default=0, editable=False)
+    chunk_count = models.PositiveIntegerField(default=0, editable=False)
+    token_count = models.PositiveIntegerField(default=0, editable=False)
+    version = models.PositiveIntegerField(default=1, editable=False)
+    live_version = models.PositiveIntegerField(null=True, editable=False)
+    attempts = models.PositiveSmallIntegerField(default=0, editable=False)
+    lease_token = models.UUIDField(null=True, editable=False)
+    lease_until = models.DateTimeField(null=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    ready_at = models.DateTimeField(null=True, editable=False)
+
+    objects = DocumentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["clone", "sha256"], name="document_bytes_once_per_clone"),
+            models.CheckConstraint(
+                condition=~Q(status=Status.FAILED) | ~Q(error_message=""), name="document_failure_has_reason"
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=Status.READY) | Q(live_version=F("version"), chunk_count__gt=0),
+                name="document_ready_is_live_with_chunks",
+            ),
+        ]
+        indexes = [models.Index(fields=["status", "lease_until"], name="document_lease")]
+
+    def __str__(self) -> str:
+        return self.title
+
+    def get_absolute_url(self) -> str:
+        return reverse("admin:knowledge_document_change", args=[self.pk])
+
+    @property
+    def is_final(self) -> bool:
+        return self.status in FINAL_STATUSES
+
+
+class DocumentPage(models.Model):
+    """The text of one page of one version. `start_char` is its place in the document's text."""
+
+    document = models.ForeignKey(Document, on_delete=models.CASCADE, related_name="pages")
+    version = models.PositiveIntegerField()
+    number = models.PositiveIntegerField()
+    text = models.TextField(blank=True)
+    start_char = models.PositiveIntegerField()
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [models.UniqueConstraint(fields=["document", "version", "number"], name="page_once_per_version")]
+
+    def __str__(self) -> str:
+        return f"{self.document_id} p. {self.number}"
+
+
+class RegConfigField(models.TextField[Any, Any]):
+    """PostgreSQL's `regconfig`: a text search configuration's name. Needed so that the tsvector can be generated."""
+
+    def db_type(self, connection: Any) -> str:
+        return "regconfig"
+
+
+class Chunk(models.Model):
+    """A passage: `text[start_char:end_char] == content`, on pages `page_start` to `page_end`."""
+
+    document = models.ForeignKey(Document, on_delete=models.CASCADE, related_name="chunks")
+    clone = models.ForeignKey(Clone, on_delete=models.CASCADE, related_name="+")
+    version = models.PositiveIntegerField()
+    index = models.PositiveIntegerField()
+    content = models.TextField()
+    headings = ArrayField(models.TextField(), default=list, blank=True)
+    start_char = models.PositiveIntegerField()
+    end_char = models.PositiveIntegerField()
+    page_start = models.PositiveIntegerField()
+    page_end = models.PositiveIntegerField()
+    token_count = models.PositiveIntegerField()
+    is_live = models.BooleanField(default=False)
+    language = RegConfigField(default="english")
+    search_vector = models.GeneratedField(
+        expression=Func(F("language"), F("content"), function="to_tsvector"),
+        output_field=SearchVectorField(),
+        db_persist=True,
+    )
+
+    class Meta:
+        ordering = ["document", "version", "index"]
+        constraints = [
+            models.UniqueConstraint(fields=["document", "version", "index"], name="chunk_once_per_version"),
+            models.CheckConstraint(condition=Q(end_char__gt=F("start_char")), name="chunk_not_empty"),
+        ]
+        indexes = [
+            models.Index(fields=["clone"], condition=Q(is_live=True), name="chunk_live_by_clone"),
+            GinIndex(fields=["search_vector"], name="chunk_search_vector"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.document_id} [{self.start_char}:{self.end_char}]"
+
+
+class ChunkEmbedding(models.Model):
+    """A passage's vector by one model. `is_live`: of a published version and of the clone's live model."""
+
+    chunk = models.ForeignKey(Chunk, on_delete=models.CASCADE, related_name="embeddings")
+    document = models.ForeignKey(Document, on_delete=models.CASCADE, related_name="+")
+    clone = models.ForeignKey(Clone, on_delete=models.CASCADE, related_name="+")
+    model = models.CharField(max_length=100)
+    dimensions = models.PositiveSmallIntegerField()
+    embedding = HalfVectorField()
+    is_live = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["chunk", "model", "dimensions"], name="embedding_once_per_model"),
+        ]
+        indexes = [models.Index(fields=["clone"], condition=Q(is_live=True), name="embedding_live_by_clone")]
+
+    def __str__(self) -> str:
+        return f"{self.chunk_id} by {self.model}"
