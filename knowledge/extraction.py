@@ -1,0 +1,221 @@
+"""Turns an uploaded file into pages of text; enter at `extract_document`.
+
+The parsers run in a child process (`knowledge.extraction_child`) with limits on time, memory and output, so that
+a hostile file can end the child and nothing else. Sizes are bytes, times are seconds.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import resource
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from knowledge.extraction_kind import detect_kind
+from knowledge.extraction_types import (
+    DEFAULT_LIMITS,
+    MEBIBYTE,
+    ExtractedDocument,
+    ExtractedPage,
+    ExtractionError,
+    ExtractionLimits,
+)
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "ExtractedDocument",
+    "ExtractedPage",
+    "ExtractionError",
+    "ExtractionLimits",
+    "detect_kind",
+    "extract_document",
+]
+
+_PROJECT_ROOT = Path(__file__).resolve().parent.parent
+_READ_BYTES = MEBIBYTE
+_STDERR_TAIL_BYTES = 4096
+_EXIT_GRACE_SECONDS = 5.0
+_PASSED_ON_VARIABLES = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")
+
+
+def extract_document(
+    *, path: Path, name: str, limits: ExtractionLimits = DEFAULT_LIMITS
+) -> ExtractedDocument:
+    """Read the file at `path`, uploaded as `name`, in a child process. Blocks up to `limits.wall_seconds`.
+
+    Raises ExtractionError for whatever stands in the way, the parser's death included.
+    """
+    kind = detect_kind(path=path, name=name)
+    size_bytes = path.stat().st_size
+    if size_bytes > limits.file_bytes:
+        raise ExtractionError(
+            code="too_large",
+            message=f"The file is {size_bytes / MEBIBYTE:.0f} MB, more than the {limits.file_bytes // MEBIBYTE} MB "
+            "that one document may have. Split it into several files and upload each.",
+        )
+    settings = json.dumps(dataclasses.asdict(limits))
+    command = [sys.executable, "-m", "knowledge.extraction_child", kind, settings]
+    with path.open("rb") as source:
+        return run_child(command=command, source=source, kind=kind, limits=limits)
+
+
+class _Result:
+    """Collects the child's JSON lines: pages, then either the end or an error."""
+
+    def __init__(self, *, limits: ExtractionLimits) -> None:
+        self.pages: list[ExtractedPage] = []
+        self.end: dict[str, Any] | None = None
+        self.stderr_tail = b""
+        self._unfinished_line: list[bytes] = []
+        self._received_bytes = 0
+        self._limits = limits
+
+    def feed(self, data: bytes) -> None:
+        self._received_bytes += len(data)
+        # The child counts too and fails first; this holds even if the child no longer does what it was written for.
+        if self._received_bytes > 2 * self._limits.output_bytes + MEBIBYTE:
+            raise too_much_text(limits=self._limits)
+        *lines, unfinished = data.split(b"\n")
+        for line in lines:
+            self._unfinished_line.append(line)
+            self._take_line(b"".join(self._unfinished_line))
+            self._unfinished_line.clear()
+        self._unfinished_line.append(unfinished)
+
+    def _take_line(self, line: bytes) -> None:
+        record = json.loads(line)
+        if "error" in record:
+            raise ExtractionError(code=str(record["error"]), message=str(record["message"]))
+        if "page" in record:
+            self.pages.append(ExtractedPage(number=int(record["page"]), text=str(record["text"])))
+        else:
+            self.end = record
+
+
+def too_much_text(*, limits: ExtractionLimits) -> ExtractionError:
+    return ExtractionError(
+        code="too_large",
+        message=f"The file holds more than {limits.output_bytes // MEBIBYTE} MB of text. "
+        "Split it into several files and upload each.",
+    )
+
+
+def run_child(
+    *, command: Sequence[str], source: IO[bytes], kind: str, limits: ExtractionLimits
+) -> ExtractedDocument:
+    """Run one parser command with `source` as its standard input and read its JSON lines. Raises ExtractionError."""
+    deadline = time.monotonic() + limits.wall_seconds
+    # No secrets of the worker reach the parser.
+    environment = {key: os.environ[key] for key in _PASSED_ON_VARIABLES if key in os.environ}
+    process = subprocess.Popen(  # noqa: S603 - a fixed command of ours, the file's name is not part of it
+        command,
+        stdin=source,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=_PROJECT_ROOT,
+        env={**environment, "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+        start_new_session=True,
+    )
+    result = _Result(limits=limits)
+    try:
+        _read_until_end(process=process, result=result, deadline=deadline)
+        if result.end is None:
+            raise _death_reason(process=process, deadline=deadline, result=result, limits=limits)
+        return ExtractedDocument(
+            kind=kind,
+            title=str(result.end["title"]),
+            pages=tuple(result.pages),
+            warnings=tuple(result.end["warnings"]),
+        )
+    except (ValueError, KeyError, TypeError) as problem:
+        raise ExtractionError(code="parser_crashed", message=_CRASHED) from problem
+    finally:
+        _end_group(process=process)
+
+
+def _read_until_end(*, process: "subprocess.Popen[bytes]", result: _Result, deadline: float) -> None:
+    """Feed the child's output into `result` until its end record or until it closes its pipes."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        selector.register(process.stderr, selectors.EVENT_READ)
+        while result.end is None and process.stdout in {key.fileobj for key in selector.get_map().values()}:
+            remaining_seconds = deadline - time.monotonic()
+            if remaining_seconds <= 0:
+                raise _timeout_error()
+            for key, _events in selector.select(timeout=remaining_seconds):
+                data = os.read(key.fd, _READ_BYTES)
+                if not data:
+                    selector.unregister(key.fileobj)
+                elif key.fileobj is process.stdout:
+                    result.feed(data)
+                else:
+                    result.stderr_tail = (result.stderr_tail + data)[-_STDERR_TAIL_BYTES:]
+
+
+_CRASHED = (
+    "The file made its reader crash, so it is damaged or built to do harm. Open it in the program that made it, "
+    "save it again (or print it to a new PDF) and upload that."
+)
+_OUT_OF_MEMORY = (
+    "Reading the file took more memory than one document may have. Split it into smaller files, or save it again "
+    "without its embedded pictures and objects."
+)
+
+
+def _timeout_error() -> ExtractionError:
+    return ExtractionError(
+        code="parser_timeout",
+        message="Reading the file took too long. Split it into smaller files, or print it to a new PDF and "
+        "upload that.",
+    )
+
+
+def _death_reason(
+    *, process: "subprocess.Popen[bytes]", deadline: float, result: _Result, limits: ExtractionLimits
+) -> ExtractionError:
+    """Tell why a child ended without an end record, by its exit status and its largest resident size."""
+    waited = _wait_for_exit(process=process, deadline=min(deadline, time.monotonic() + _EXIT_GRACE_SECONDS))
+    if waited is None:
+        return _timeout_error()
+    exit_code, usage = waited
+    if exit_code == -signal.SIGXCPU:
+        return _timeout_error()
+    # PDFium ends itself when an allocation fails, so a death near the limit is a matter of memory.
+    # ru_maxrss is in KiB on Linux; address space runs ahead of resident size, hence the wide margin.
+    starved = usage.ru_maxrss * 1024 > 0.6 * limits.memory_bytes
+    if starved or exit_code == -signal.SIGKILL or b"MemoryError" in result.stderr_tail:
+        return ExtractionError(code="parser_memory", message=_OUT_OF_MEMORY)
+    return ExtractionError(code="parser_crashed", message=_CRASHED)
+
+
+def _wait_for_exit(
+    *, process: "subprocess.Popen[bytes]", deadline: float
+) -> tuple[int, resource.struct_rusage] | None:
+    """Reap the child with its resource usage, which Popen.wait does not tell; None when it outlives `deadline`."""
+    while True:
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return process.returncode, usage
+        if time.monotonic() >= deadline:
+            return None
+        time.sleep(0.005)
+
+
+def _end_group(*, process: "subprocess.Popen[bytes]") -> None:
+    """Kill whatever is left of the child's process group and reap the child."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+    process.wait()

@@ -1,0 +1,126 @@
+"""The parser process: `python -m knowledge.extraction_child KIND LIMITS_JSON < file`, started by `extraction`.
+
+Writes JSON lines: one {"page", "text"} per page, then {"title", "warnings"}; or {"error", "message"} at any time.
+It limits itself before it reads the first byte, and imports only the parser that it needs.
+"""
+
+import ctypes
+import json
+import mmap
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable, Iterable
+from typing import NoReturn
+
+from knowledge.extraction_types import MEBIBYTE, ExtractedDocument, ExtractionError, ExtractionLimits
+
+_MEMORY_RESERVE_BYTES = 64 * MEBIBYTE
+_OPEN_FILES = 64
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NO_NEW_PRIVS = 38
+_CLONE_NEWUSER = 0x10000000
+_CLONE_NEWNET = 0x40000000
+
+Parser = Callable[[bytes | mmap.mmap, ExtractionLimits], ExtractedDocument]
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """Parse standard input as the kind named on the command line and write the result to standard output."""
+    kind, settings = arguments
+    limits = ExtractionLimits(**json.loads(settings))
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a parser prints must not mix with the result
+    restrict_process(limits=limits)
+    try:
+        document = parse(kind=kind, limits=limits)
+        records = _document_records(document=document, limits=limits)
+        for line in records:
+            output.write(line)
+    except ExtractionError as error:
+        output.write(_json_line({"error": error.code, "message": error.message}))
+    except (MemoryError, RecursionError) as problem:
+        resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes + _MEMORY_RESERVE_BYTES,) * 2)
+        output.write(_json_line(_exhaustion_record(problem)))
+    output.flush()
+    os._exit(0)  # tearing down a large parsed tree takes time that nobody waits for
+
+
+def restrict_process(*, limits: ExtractionLimits) -> None:
+    """Take away memory, time, files, network and privileges, as far as the system lets us."""
+    hard_memory_bytes = limits.memory_bytes + _MEMORY_RESERVE_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, hard_memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.cpu_seconds + 2))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "prctl"):
+        return  # not Linux: the limits above still hold
+    library.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    library.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    # Root may leave the network at once, others by way of a user namespace where the kernel allows it.
+    if library.unshare(_CLONE_NEWNET) != 0:
+        library.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
+
+
+def parse(*, kind: str, limits: ExtractionLimits) -> ExtractedDocument:
+    """Read standard input with the parser of `kind`. Raises ExtractionError, MemoryError or RecursionError."""
+    with mmap.mmap(0, 0, access=mmap.ACCESS_READ) as data:
+        return _find_parser(kind)(data, limits)
+
+
+def _find_parser(kind: str) -> Parser:
+    if kind == "pdf":
+        from knowledge.extraction_pdf import read_pdf
+
+        return read_pdf
+    if kind == "docx":
+        from knowledge.extraction_docx import read_docx
+
+        return read_docx
+    if kind == "html":
+        from knowledge.extraction_html import read_html
+
+        return read_html
+    from knowledge.extraction_text import read_markdown, read_plain_text
+
+    return read_markdown if kind == "md" else read_plain_text
+
+
+def _document_records(*, document: ExtractedDocument, limits: ExtractionLimits) -> Iterable[bytes]:
+    written_bytes = 0
+    for page in document.pages:
+        line = _json_line({"page": page.number, "text": page.text})
+        written_bytes += len(line)
+        if written_bytes > limits.output_bytes:
+            raise ExtractionError(
+                code="too_large",
+                message=f"The file holds more than {limits.output_bytes // MEBIBYTE} MB of text. "
+                "Split it into several files and upload each.",
+            )
+        yield line
+    yield _json_line({"title": document.title, "warnings": document.warnings})
+
+
+def _exhaustion_record(problem: MemoryError | RecursionError) -> dict[str, str]:
+    if isinstance(problem, RecursionError):
+        return {
+            "error": "too_complex",
+            "message": "The file is nested deeper than any ordinary document. Open it in the program that made it, "
+            "save it as a new file and upload that.",
+        }
+    return {
+        "error": "parser_memory",
+        "message": "Reading the file took more memory than one document may have. Split it into smaller files, or "
+        "save it again without its embedded pictures and objects.",
+    }
+
+
+def _json_line(record: dict[str, object] | dict[str, str]) -> bytes:
+    return json.dumps(record, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
