@@ -1,0 +1,124 @@
+"""Django's PostgreSQL engine with two additions: it starts the embedded server, and it explains what is wrong."""
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.db.backends.base.base import NO_DB_ALIAS
+from django.db.backends.postgresql import base as postgresql
+from django.db.backends.postgresql.client import DatabaseClient as PostgresqlClient
+from django.utils.asyncio import async_unsafe
+from psycopg_pool import PoolTimeout
+
+from cloneai.database import embedded
+from cloneai.database.errors import (
+    DatabaseUnavailable,
+    explain_connection_error,
+    explain_pgvector,
+    explain_server_version,
+)
+
+CONNECT_TIMEOUT_SECONDS = 10
+SERVER_FACTS = """
+    SELECT current_setting('server_version_num')::int,
+           (SELECT extversion FROM pg_extension WHERE extname = 'vector'),
+           (SELECT default_version FROM pg_available_extensions WHERE name = 'vector'),
+           has_database_privilege(current_database(), 'CREATE'),
+           current_database(),
+           current_user
+"""
+
+
+class DatabaseClient(PostgresqlClient):
+    """`manage.py dbshell`, which also finds the embedded server and its own psql."""
+
+    @classmethod
+    def settings_to_cmd_args_env(
+        cls, settings_dict: dict[str, Any], parameters: Any
+    ) -> tuple[list[str], dict[str, str] | None]:
+        if settings_dict.get("HOST"):
+            return super().settings_to_cmd_args_env(settings_dict, parameters)
+        from cloneai.database.cluster import find_program
+
+        server = embedded.attach(var_dir=settings.VAR_DIR)
+        place = {"HOST": str(server.socket_dir), "PORT": str(embedded.PORT), "USER": "postgres"}
+        args, env = super().settings_to_cmd_args_env({**settings_dict, **place, "OPTIONS": {}}, parameters)
+        return [str(find_program("psql")), *args[1:]], env
+
+
+class DatabaseWrapper(postgresql.DatabaseWrapper):
+    """Embedded when settings name no HOST; otherwise an ordinary server, looked at once per process and database."""
+
+    client_class = DatabaseClient
+    _examined: set[tuple[str, str, str]] = set()
+
+    @property
+    def is_embedded(self) -> bool:
+        return not self.settings_dict.get("HOST")
+
+    def get_connection_params(self) -> dict[str, Any]:
+        params: dict[str, Any] = super().get_connection_params()
+        if self.is_embedded:
+            server = embedded.attach(var_dir=Path(settings.VAR_DIR))
+            params |= {"host": str(server.socket_dir), "port": embedded.PORT, "user": "postgres"}
+        params.setdefault("connect_timeout", CONNECT_TIMEOUT_SECONDS)
+        return params
+
+    @async_unsafe
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """Raises DatabaseUnavailable with a sentence instead of libpq's own words."""
+        if not self.is_embedded and self.alias != NO_DB_ALIAS:
+            self._examine_server(conn_params)
+        try:
+            return self._connect(conn_params)
+        except PoolTimeout as error:
+            self._examine_server(conn_params, again=True)
+            raise DatabaseUnavailable(
+                "All database connections of this process were busy for too long. "
+                "Raise DATABASE_POOL_SIZE, or look for slow queries."
+            ) from error
+        except psycopg.OperationalError as error:
+            raise DatabaseUnavailable(explain_connection_error(error, conn_params)) from error
+
+    def _connect(self, conn_params: dict[str, Any]) -> Any:
+        """One connection; an embedded server that died or is still recovering gets a second chance."""
+        try:
+            return super().get_new_connection(conn_params)
+        except PoolTimeout:
+            raise
+        except psycopg.OperationalError:
+            if not self.is_embedded:
+                raise
+            embedded.wait_until_ready(var_dir=Path(settings.VAR_DIR))
+            return super().get_new_connection(conn_params)
+
+    def _examine_server(self, conn_params: dict[str, Any], *, again: bool = False) -> None:
+        """Versions of server and pgvector by one query over a connection of its own, before any pool is opened."""
+        place = f"{conn_params.get('host')}:{conn_params.get('port') or 5432}"
+        key = (place, str(conn_params.get("dbname")), str(conn_params.get("user")))
+        if key in self._examined and not again:
+            return
+        plain = {
+            name: value
+            for name, value in conn_params.items()
+            if name not in ("cursor_factory", "context", "prepare_threshold")
+        }
+        try:
+            with psycopg.connect(**plain) as connection:
+                facts = connection.execute(SERVER_FACTS).fetchone()
+        except psycopg.OperationalError as error:
+            raise DatabaseUnavailable(explain_connection_error(error, conn_params)) from error
+        assert facts is not None
+        version, installed, available, may_create, database, user = facts
+        complaint = explain_server_version(server_version=version, place=place) or explain_pgvector(
+            installed=installed,
+            available=available,
+            may_create=may_create,
+            database=database,
+            user=user,
+            place=place,
+        )
+        if complaint:
+            raise DatabaseUnavailable(complaint)
+        self._examined.add(key)
