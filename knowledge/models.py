@@ -127,7 +127,7 @@ class DocumentPage(models.Model):
         return f"{self.document_id} p. {self.number}"
 
 
-class RegConfigField(models.TextField[Any, Any]):
+class RegConfigField(models.TextField):
     """PostgreSQL's `regconfig`: a text search configuration's name. Needed so that the tsvector can be generated."""
 
     def db_type(self, connection: Any) -> str:
