@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import django_stubs_ext
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
@@ -17,6 +18,8 @@ from cloneai.environment import (
     read_url,
     read_usd,
 )
+
+django_stubs_ext.monkeypatch()  # models.DecimalField[Any, Any] and the like
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 load_env_file(path=BASE_DIR / ".env")

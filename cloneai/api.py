@@ -1,0 +1,120 @@
+"""The JSON API: mounts the apps' routers and maps every error to `{"error_type","message","retry_after"}` once."""
+
+import logging
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
+from ninja import NinjaAPI
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.utils import check_csrf
+
+from billing.api import router as billing_router
+from billing.metering import MeteredCallError
+from chat.api import router as chat_router
+from chat.turns import TurnRefused
+from cloneai.accounts.models import ApiKey, User
+from clones.api import router as clones_router
+from knowledge.api import router as knowledge_router
+
+logger = logging.getLogger(__name__)
+
+PROVIDER_STATUS = {"budget_exceeded": 429, "rate_limit": 503, "connection": 503, "timeout": 503, "authentication": 503}
+REFUSED_TURN_STATUS = {"not_found": 404, "rate_limit": 429, "turn_running": 409}
+
+
+class KeyOrSession:
+    """`Authorization: Bearer <api key>`, else the session cookie with CSRF protection. Sets `request.user`."""
+
+    def __call__(self, request: HttpRequest) -> User | None:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme:
+            return self._by_key(request, token.strip()) if scheme.lower() == "bearer" else None
+        if isinstance(request.user, AnonymousUser) or not request.user.is_active:
+            return None
+        if check_csrf(request) is not None:
+            raise HttpError(403, "The CSRF token is missing or wrong. Send it as X-CSRFToken, or use an API key.")
+        return request.user
+
+    def _by_key(self, request: HttpRequest, token: str) -> User | None:
+        key = ApiKey.objects.find(token)
+        if key is None:
+            return None
+        ApiKey.objects.filter(pk=key.pk).update(last_used_at=timezone.now())
+        request.user = key.user
+        return key.user
+
+
+api = NinjaAPI(title="CloneAI", version="1", description="Clones of experts, their documents and conversations.", auth=KeyOrSession())
+api.add_router("", clones_router, tags=["clones"])
+api.add_router("", knowledge_router, tags=["knowledge"])
+api.add_router("/chat", chat_router, tags=["chat"])
+api.add_router("/billing", billing_router, tags=["billing"])
+
+
+def answer_error(
+    request: HttpRequest, status: int, error_type: str, message: str, retry_after: int | None = None
+) -> HttpResponse:
+    body = {"error_type": error_type, "message": message, "retry_after": retry_after}
+    response = api.create_response(request, body, status=status)
+    if retry_after is not None:
+        response["Retry-After"] = str(retry_after)
+    return response
+
+
+@api.exception_handler(AuthenticationError)
+def on_missing_login(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
+    return answer_error(request, 401, "authentication", "Log in, or send a valid API key as a bearer token.")
+
+
+@api.exception_handler(Http404)
+def on_missing(request: HttpRequest, error: Http404) -> HttpResponse:
+    return answer_error(request, 404, "not_found", "There is nothing here, or it is not yours to see.")
+
+
+@api.exception_handler(ValidationError)
+def on_bad_input(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    return answer_error(request, 422, "invalid_request", " ".join(_describe(item) for item in error.errors))
+
+
+@api.exception_handler(DjangoValidationError)
+def on_bad_value(request: HttpRequest, error: DjangoValidationError) -> HttpResponse:
+    return answer_error(request, 422, "invalid_request", " ".join(_describe_fields(error)))
+
+
+@api.exception_handler(TurnRefused)
+def on_refused_turn(request: HttpRequest, error: TurnRefused) -> HttpResponse:
+    status = REFUSED_TURN_STATUS.get(error.error_type, 422)
+    return answer_error(request, status, error.error_type, error.message, error.retry_after)
+
+
+@api.exception_handler(MeteredCallError)
+def on_failed_call(request: HttpRequest, error: MeteredCallError) -> HttpResponse:
+    status = PROVIDER_STATUS.get(error.error_type, 502)
+    return answer_error(request, status, error.error_type, error.user_message, error.retry_after)
+
+
+@api.exception_handler(HttpError)
+def on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    error_type = {403: "authentication", 429: "rate_limit"}.get(error.status_code, "invalid_request")
+    return answer_error(request, error.status_code, error_type, str(error))
+
+
+@api.exception_handler(Exception)
+def on_defect(request: HttpRequest, error: Exception) -> HttpResponse:
+    logger.error("Unhandled error in %s %s", request.method, request.path, exc_info=error)
+    return answer_error(request, 500, "unknown", "Something went wrong. Please try again.")
+
+
+def _describe(item: dict[str, Any]) -> str:
+    """One pydantic error as a sentence that names the field."""
+    where = ".".join(str(part) for part in item.get("loc", ())[1:] if part not in {"payload", "data"})
+    return f"{where}: {item.get('msg', 'is not valid')}." if where else f"{item.get('msg', 'The input is not valid')}."
+
+
+def _describe_fields(error: DjangoValidationError) -> list[str]:
+    if hasattr(error, "message_dict"):
+        return [f"{field}: {' '.join(messages)}" for field, messages in error.message_dict.items()]
+    return list(error.messages)

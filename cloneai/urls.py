@@ -1,0 +1,17 @@
+"""All addresses; `contracts.md` lists them."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from cloneai.api import api
+from cloneai.health import healthz, readyz
+
+urlpatterns = [
+    path("", include("clones.urls")),
+    path("", include("chat.urls")),
+    path("accounts/", include("allauth.urls")),
+    path("admin/", admin.site.urls),
+    path("api/", api.urls),
+    path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
+]
