@@ -1,4 +1,4 @@
-"""The database engine: PostgreSQL by DATABASE_URL, or a server of our own in `var/postgres` when that is unset.
+"""The database engine: PostgreSQL by DATABASE_URL, or an embedded one in `var/postgres` without.
 
 `base` is what Django loads; `embedded` starts the server; `keeper` stops it; `errors` words every refusal.
 """

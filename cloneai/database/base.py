@@ -1,4 +1,4 @@
-"""Django's PostgreSQL engine with two additions: it starts the embedded server, and it explains what is wrong."""
+"""Django's PostgreSQL engine with two additions: it starts the embedded server and words errors."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from psycopg_pool import PoolTimeout
 
 from cloneai.database import embedded
 from cloneai.database.errors import (
-    DatabaseUnavailable,
+    DatabaseUnavailableError,
     explain_connection_error,
     explain_pgvector,
     explain_server_version,
@@ -48,7 +48,7 @@ class DatabaseClient(PostgresqlClient):
 
 
 class DatabaseWrapper(postgresql.DatabaseWrapper):
-    """Embedded when settings name no HOST; otherwise an ordinary server, looked at once per process and database."""
+    """Embedded when settings name no HOST; otherwise a server that is examined once per process."""
 
     client_class = DatabaseClient
     _examined: set[tuple[str, str, str]] = set()
@@ -67,19 +67,19 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
 
     @async_unsafe
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """Raises DatabaseUnavailable with a sentence instead of libpq's own words."""
+        """Raises DatabaseUnavailableError with a sentence instead of libpq's own words."""
         if not self.is_embedded and self.alias != NO_DB_ALIAS:
             self._examine_server(conn_params)
         try:
             return self._connect(conn_params)
         except PoolTimeout as error:
             self._examine_server(conn_params, again=True)
-            raise DatabaseUnavailable(
+            raise DatabaseUnavailableError(
                 "All database connections of this process were busy for too long. "
                 "Raise DATABASE_POOL_SIZE, or look for slow queries."
             ) from error
         except psycopg.OperationalError as error:
-            raise DatabaseUnavailable(explain_connection_error(error, conn_params)) from error
+            raise DatabaseUnavailableError(explain_connection_error(error, conn_params)) from error
 
     def _connect(self, conn_params: dict[str, Any]) -> Any:
         """One connection; an embedded server that died or is still recovering gets a second chance."""
@@ -94,7 +94,7 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
             return super().get_new_connection(conn_params)
 
     def _examine_server(self, conn_params: dict[str, Any], *, again: bool = False) -> None:
-        """Versions of server and pgvector by one query over a connection of its own, before any pool is opened."""
+        """Asks for the versions of server and pgvector, over a connection of its own."""
         place = f"{conn_params.get('host')}:{conn_params.get('port') or 5432}"
         key = (place, str(conn_params.get("dbname")), str(conn_params.get("user")))
         if key in self._examined and not again:
@@ -108,7 +108,7 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
             with psycopg.connect(**plain) as connection:
                 facts = connection.execute(SERVER_FACTS).fetchone()
         except psycopg.OperationalError as error:
-            raise DatabaseUnavailable(explain_connection_error(error, conn_params)) from error
+            raise DatabaseUnavailableError(explain_connection_error(error, conn_params)) from error
         assert facts is not None
         version, installed, available, may_create, database, user = facts
         complaint = explain_server_version(server_version=version, place=place) or explain_pgvector(
@@ -120,5 +120,5 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
             place=place,
         )
         if complaint:
-            raise DatabaseUnavailable(complaint)
+            raise DatabaseUnavailableError(complaint)
         self._examined.add(key)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cloneai.database.errors import DatabaseUnavailable
+from cloneai.database.errors import DatabaseUnavailableError
 
 if TYPE_CHECKING:
     from cloneai.database.embedded import EmbeddedServer
@@ -41,13 +41,13 @@ def find_program(name: str) -> Path:
         program = Path(folder) / f"pginstall{MAJOR_VERSION}" / "bin" / name
         if program.exists():
             return program
-    raise DatabaseUnavailable(
-        "The embedded PostgreSQL is not installed. Run `make run` or `pip install -r requirements.txt`, or set DATABASE_URL."
+    raise DatabaseUnavailableError(
+        "The embedded PostgreSQL is not installed. Run `pip install -r requirements.txt` or set DATABASE_URL."
     )
 
 
 def start(server: "EmbeddedServer") -> None:
-    """Starts the server, making its data folder first if there is none. Raises DatabaseUnavailable."""
+    """Starts the server, making its data folder first if there is none. Raises DatabaseUnavailableError."""
     owner = _find_owner(server)
     as_owner: dict[str, Any] = {}
     if os.geteuid() == 0:
@@ -57,23 +57,23 @@ def start(server: "EmbeddedServer") -> None:
         _create_data_dir(server=server, owner=owner, as_owner=as_owner)
     found = (server.data_dir / "PG_VERSION").read_text().strip()
     if found != MAJOR_VERSION:
-        raise DatabaseUnavailable(
-            f"{server.data_dir} was made by PostgreSQL {found}, but the installed one is {MAJOR_VERSION}. Move that folder "
-            "away to start empty, or install the requirements that it was made with."
+        raise DatabaseUnavailableError(
+            f"{server.data_dir} was made by PostgreSQL {found}, but the installed one is {MAJOR_VERSION}. "
+            "Move that folder away to start empty, or install the requirements that it was made with."
         )
     _prepare_socket_dir(path=server.socket_dir, data_dir=server.data_dir, owner=owner)
     _start_postgres(server=server, as_owner=as_owner)
 
 
 def _find_owner(server: "EmbeddedServer") -> pwd.struct_passwd:
-    """The system user that runs the server: this one, or under root the data's owner, else a user of its own."""
+    """The system user that runs the server: this one; under root the data's owner, else one of its own."""
     if os.geteuid() != 0:
         try:
             return pwd.getpwuid(os.geteuid())
         except KeyError:
-            raise DatabaseUnavailable(
-                f"The embedded PostgreSQL needs a user with a name, but user {os.geteuid()} is not in /etc/passwd. "
-                "Run as a named user or set DATABASE_URL."
+            raise DatabaseUnavailableError(
+                f"The embedded PostgreSQL needs a user with a name, but user {os.geteuid()} is not in "
+                "/etc/passwd. Run as a named user or set DATABASE_URL."
             ) from None
     place = server.data_dir if server.data_dir.exists() else server.var_dir
     if uid := place.stat().st_uid:
@@ -89,7 +89,7 @@ def _find_owner(server: "EmbeddedServer") -> pwd.struct_passwd:
 
 
 def _let_in(*, server: "EmbeddedServer") -> None:
-    """Under root: the server's user may pass through (not list) the folders above the data and the programs."""
+    """Under root: the server's user may pass through the folders above the data and programs."""
     install = find_program("postgres").parent.parent
     for path in {*server.data_dir.parents, *install.parents}:
         mode = path.stat().st_mode
@@ -107,8 +107,9 @@ def _create_data_dir(
     """Under another name first, so that a killed attempt leaves nothing that looks complete."""
     new_dir = server.data_dir.with_name("postgres.new")
     if server.data_dir.exists() and any(server.data_dir.iterdir()):
-        raise DatabaseUnavailable(
-            f"{server.data_dir} is not empty, but holds no PostgreSQL data. Move it away, or point VAR_DIR elsewhere."
+        raise DatabaseUnavailableError(
+            f"{server.data_dir} is not empty, but holds no PostgreSQL data. "
+            "Move it away, or point VAR_DIR elsewhere."
         )
     if new_dir.exists():
         shutil.rmtree(new_dir)
@@ -137,7 +138,7 @@ def _prepare_socket_dir(*, path: Path, data_dir: Path, owner: pwd.struct_passwd)
         os.chown(path, owner.pw_uid, owner.pw_gid)
         found = path.lstat()
     if found.st_uid != owner.pw_uid or not stat.S_ISDIR(found.st_mode) or stat.S_IMODE(found.st_mode) & 0o077:
-        raise DatabaseUnavailable(
+        raise DatabaseUnavailableError(
             f"{path} belongs to somebody else. Remove it, or point VAR_DIR to a shorter path."
         )
 
@@ -162,19 +163,19 @@ def _start_postgres(*, server: "EmbeddedServer", as_owner: Mapping[str, Any]) ->
         try:
             _run(command, as_owner)
             return
-        except DatabaseUnavailable as error:
+        except DatabaseUnavailableError as error:
             reason = _last_fatal_line(log)
             if "shared memory block" in reason and time.monotonic() < give_up_at:
                 time.sleep(0.3)
                 continue
-            raise DatabaseUnavailable(
-                f"The embedded PostgreSQL did not start: {reason or error}. See {log}; free disk space or memory if it is "
-                "short of them, or set DATABASE_URL to use another server."
+            raise DatabaseUnavailableError(
+                f"The embedded PostgreSQL did not start: {reason or error}. See {log}; free disk space or "
+                "memory if it is short of them, or set DATABASE_URL to use another server."
             ) from error
 
 
 def _remove_stale_pid_file(server: "EmbeddedServer") -> None:
-    """After a crash the old process number may belong to another program by now, and PostgreSQL would refuse to start."""
+    """After a crash another program may have the old process number, and PostgreSQL would refuse to start."""
     pid_file = server.data_dir / "postmaster.pid"
     try:
         pid = int(pid_file.read_text().split("\n")[0])
@@ -210,7 +211,7 @@ def _last_fatal_line(log: Path) -> str:
 
 
 def _run(command: list[str], as_owner: Mapping[str, Any], *, text_in: str = "") -> None:
-    """Runs one program without our environment's PG* variables. Raises DatabaseUnavailable with its last words."""
+    """Runs a program without our PG* variables. Raises DatabaseUnavailableError with its last words."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     try:
         done = subprocess.run(  # noqa: S603  (our own programs)
@@ -225,12 +226,12 @@ def _run(command: list[str], as_owner: Mapping[str, Any], *, text_in: str = "") 
             **as_owner,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise DatabaseUnavailable(
+        raise DatabaseUnavailableError(
             f"{Path(command[0]).name} cannot be run ({error}). Set DATABASE_URL to use another server."
         ) from error
     if done.returncode:
         words = (done.stderr or done.stdout).strip().splitlines()
-        raise DatabaseUnavailable(
+        raise DatabaseUnavailableError(
             f"{Path(command[0]).name} failed: {words[-1] if words else done.returncode}. "
             "Set DATABASE_URL to use another server."
         )

@@ -1,8 +1,8 @@
 """The embedded PostgreSQL: `attach()` makes sure that it runs and keeps it running while this process lives.
 
 Three lock files beside the data folder say who is there; the kernel releases them however a process ends:
-`postgres.users.lock` (shared by every process that uses the server), `postgres.start.lock` (exclusive while one
-looks and starts), `postgres.keeper.lock` (held by the process that stops the server when the last user is gone).
+`postgres.users.lock` is shared by every process that uses the server; `postgres.start.lock` is held while one
+looks and starts; `postgres.keeper.lock` is held by the process that stops the server after its last user.
 Whoever holds the start lock also holds the users' lock, so nothing stops the server meanwhile.
 """
 
@@ -20,7 +20,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from cloneai.database import keeper
-from cloneai.database.errors import DatabaseUnavailable
+from cloneai.database.errors import DatabaseUnavailableError
 from cloneai.environment import make_private_dir
 
 PORT = 5432  # only part of the socket's name: the server listens on no network address
@@ -41,7 +41,7 @@ class EmbeddedServer:
 
     @property
     def socket_dir(self) -> Path:
-        """The data folder, or a short private folder when the socket's path would be too long for the kernel."""
+        """The data folder, or a private one with a short name when the kernel allows no path that long."""
         if len(os.fsencode(self.data_dir / f".s.PGSQL.{PORT}")) <= LONGEST_SOCKET_PATH_BYTES:
             return self.data_dir
         digest = sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
@@ -69,9 +69,9 @@ _checked_at: dict[Path, float] = {}
 
 
 def attach(*, var_dir: Path) -> EmbeddedServer:
-    """The running server, started if need be. Cheap to call again: it looks at the server once a second at most.
+    """The running server, started if need be. Cheap to call again: it looks once a second at most.
 
-    Raises DatabaseUnavailable when the server cannot be started.
+    Raises DatabaseUnavailableError when the server cannot be started.
     """
     server = EmbeddedServer(var_dir=var_dir)
     checked_at = _checked_at.get(var_dir)
@@ -86,9 +86,10 @@ def attach(*, var_dir: Path) -> EmbeddedServer:
             elif not server.is_accepting():
                 _ensure_running(server)
         except OSError as error:
-            raise DatabaseUnavailable(
-                f"The embedded PostgreSQL cannot use {error.filename or var_dir} ({error.strerror}). Make the checkout "
-                "writable for this user, point VAR_DIR to a folder that is, or set DATABASE_URL."
+            raise DatabaseUnavailableError(
+                f"The embedded PostgreSQL cannot use {error.filename or var_dir} ({error.strerror}). "
+                "Make the checkout writable for this user, point VAR_DIR to a folder that is, or set "
+                "DATABASE_URL."
             ) from error
         _checked_at[var_dir] = time.monotonic()
     return server

@@ -11,28 +11,24 @@ INSTALL_PGVECTOR = (
 )
 
 
-class DatabaseUnavailable(OperationalError):
-    """The database cannot be used as configured. `str()` is a sentence meant for the person who runs CloneAI."""
+class DatabaseUnavailableError(OperationalError):
+    """The database cannot be used as configured; `str()` is a sentence for whoever runs CloneAI."""
 
 
 def explain_connection_error(error: Exception, params: Mapping[str, object]) -> str:
     """The sentence for a connection that libpq refused; never contains the password."""
     text = " ".join(str(error).split())
     host = params.get("host") or "localhost"
-    place = (
-        f"PostgreSQL at {host}"
-        if str(host).startswith("/")
-        else f"PostgreSQL at {host}:{params.get('port') or 5432}"
-    )
+    place = f"PostgreSQL at {host}"
+    if not str(host).startswith("/"):
+        place += f":{params.get('port') or 5432}"
     user, database = params.get("user") or "", params.get("dbname") or ""
     if "password" in text and ("failed" in text or "no password" in text):
-        return (
-            f"{place} refused the password of user {user!r}. Correct the user and password in DATABASE_URL."
-        )
+        return f"{place} refused the password of user {user!r}. Correct DATABASE_URL."
     if "database" in text and "does not exist" in text:
-        return f"{place} has no database {database!r}. Create it (`createdb {database}`) or correct the name in DATABASE_URL."
+        return f"{place} has no database {database!r}. Create it with `createdb` or correct DATABASE_URL."
     if "role" in text and "does not exist" in text:
-        return f"{place} has no user {user!r}. Create it (`createuser {user}`) or correct the user in DATABASE_URL."
+        return f"{place} has no user {user!r}. Create it with `createuser` or correct DATABASE_URL."
     if "no pg_hba.conf entry" in text:
         return (
             f"{place} lets user {user!r} not into database {database!r} from this machine. "
@@ -51,15 +47,15 @@ def explain_server_version(*, server_version: int, place: str) -> str | None:
     if server_version >= 150000:
         return None
     return (
-        f"PostgreSQL at {place} is version {server_version // 10000}, but CloneAI needs 15 or newer. Upgrade that server, "
-        "or leave DATABASE_URL unset to use the embedded one."
+        f"PostgreSQL at {place} is version {server_version // 10000}, but CloneAI needs 15 or newer. "
+        "Upgrade that server, or leave DATABASE_URL unset to use the embedded one."
     )
 
 
 def explain_pgvector(
     *, installed: str | None, available: str | None, may_create: bool, database: str, user: str, place: str
 ) -> str | None:
-    """None when pgvector >= 0.8 is there or can be created by the migration; versions are texts like '0.8.5'."""
+    """None when pgvector >= 0.8 is there or the migration can create it; versions like '0.8.5'."""
     if installed is None and available is None:
         return f"PostgreSQL at {place} has no pgvector: {INSTALL_PGVECTOR}."
     if _is_new_enough(installed or available or ""):
@@ -74,16 +70,9 @@ def explain_pgvector(
             f"Database {database!r} uses pgvector {installed}, but CloneAI needs 0.8 or newer. "
             "Have a superuser run `ALTER EXTENSION vector UPDATE` in it."
         )
-    return (
-        f"PostgreSQL at {place} has pgvector {installed or available}, which is too old: {INSTALL_PGVECTOR}."
-    )
+    return f"PostgreSQL at {place} has pgvector {installed or available}, too old: {INSTALL_PGVECTOR}."
 
 
 def _is_new_enough(version: str) -> bool:
-    parts = version.split(".")
-    return (
-        len(parts) >= 2
-        and parts[0].isdigit()
-        and parts[1].isdigit()
-        and (int(parts[0]), int(parts[1])) >= (0, 8)
-    )
+    parts = version.split(".")[:2]
+    return len(parts) == 2 and all(part.isdigit() for part in parts) and tuple(map(int, parts)) >= (0, 8)

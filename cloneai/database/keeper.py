@@ -2,7 +2,7 @@
 
 Run as a detached process by `cloneai.database.embedded`, which hands over the keeper's lock, already held:
     python keeper.py LOCK_FD USERS_LOCK DATA_DIR PG_CTL
-Every process that uses the server holds a shared lock on USERS_LOCK, which the kernel drops however the process
+Every process that uses the server holds a shared lock on USERS_LOCK, which the kernel drops however it
 ends. So an exclusive lock means: no user left, and none can come while it is held.
 """
 

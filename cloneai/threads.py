@@ -1,0 +1,34 @@
+"""Database work from async code: `await run_in_thread(function, ...)`.
+
+Django's own `sync_to_async` shares one thread for the whole process, so twenty sockets would wait for each other.
+Here each call has a thread of its own from a pool no larger than the connection pool. Group the queries of one step
+into one function: it holds one connection while it runs and none afterwards.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import connections
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_executor = ThreadPoolExecutor(max_workers=settings.DATABASE_POOL_SIZE, thread_name_prefix="database")
+
+
+async def run_in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Calls the function in a database thread and gives its connection back before it returns.
+
+    The caller's context variables are visible there. A cancelled caller stops waiting; the function still ends.
+    """
+
+    def call() -> T:
+        try:
+            return function(*args, **kwargs)
+        finally:
+            connections.close_all()  # this thread's only; a pooled connection goes back to its pool
+
+    return await sync_to_async(call, thread_sensitive=False, executor=_executor)()
