@@ -5,6 +5,7 @@ outside of it makes fpdf2 raise `FPDFUnicodeEncodingException`.
 """
 
 import datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,10 @@ GREY = (108, 114, 120)
 MARGIN = 26
 TEXT_WIDTH = 210 - 2 * MARGIN
 BODY_SIZE, LINE = 11.2, 5.55
+TABLE_SIZE, CELL_PADDING = 9.4, 2.2
+# What must fit below a heading on its page, by its level; less moves it to the next page.
+ROOM = {2: 62, 3: 34}
+ROOM_WITH_TABLE = 90
 
 
 class _Book(FPDF):
@@ -60,9 +65,10 @@ def write_pdf(*, manuscript: Manuscript, author: str, created: datetime.datetime
     _add_title_page(book, manuscript=manuscript, author=author, created=created)
     book.add_page()
     book.insert_toc_placeholder(_add_contents)
-    for block in manuscript.blocks:
+    for block, following in zip_longest(manuscript.blocks, manuscript.blocks[1:]):
         match block:
             case Heading():
+                _keep_room(book, ROOM_WITH_TABLE if isinstance(following, Table) else ROOM[block.level])
                 _add_heading(book, block)
             case Paragraph(spans=spans):
                 _add_flow(book, spans)
@@ -121,7 +127,6 @@ def _keep_room(book: FPDF, needed: float) -> None:
 
 def _add_heading(book: FPDF, heading: Heading) -> None:
     if heading.level == 2:
-        _keep_room(book, 75)
         if book.get_y() > 30:
             book.ln(9)
         book.start_section(heading.text)
@@ -132,7 +137,6 @@ def _add_heading(book: FPDF, heading: Heading) -> None:
         book.rect(MARGIN, book.get_y() + 1, 18, 0.9, style="F")
         book.ln(6)
         return
-    _keep_room(book, 34)
     book.ln(2)
     book.start_section(heading.text, level=1)
     book.set_font("Helvetica", "B", 12.5)
@@ -201,17 +205,18 @@ def _add_table(book: FPDF, block: Table) -> None:
 
 
 def _draw_table(book: FPDF, block: Table) -> None:
+    widths = _column_widths(book, block)
     book.ln(1.5)
     book.set_fill_color(255, 255, 255)  # what body cells are filled with
-    book.set_font("Helvetica", size=9.4)
+    book.set_font("Helvetica", size=TABLE_SIZE)
     book.set_text_color(*INK)
     book.set_draw_color(200, 212, 207)
     heading = FontFace(emphasis="BOLD", color=(255, 255, 255), fill_color=ACCENT)
     with book.table(
-        col_widths=_column_widths(block),
+        col_widths=widths,
         headings_style=heading,
         line_height=4.9,
-        padding=(1.7, 2.2),
+        padding=(1.7, CELL_PADDING),
         text_align="LEFT",
         borders_layout=TableBordersLayout.HORIZONTAL_LINES,
         markdown=True,
@@ -222,10 +227,16 @@ def _draw_table(book: FPDF, block: Table) -> None:
     book.ln(5)
 
 
-def _column_widths(block: Table) -> tuple[int, ...]:
-    """Relative widths, by the longest cell of each column within bounds."""
-    rows = (block.header, *block.rows)
-    return tuple(
-        min(max(max(len(plain_text(row[column])) for row in rows), 10), 46)
-        for column in range(len(block.header))
-    )
+def _column_widths(book: FPDF, block: Table) -> tuple[float, ...]:
+    """Millimetres per column: its longest word first, so that none is cut; the rest by its longest cell."""
+    book.set_font("Helvetica", "B", TABLE_SIZE)
+    columns = [
+        [plain_text(cell) for cell in column] for column in zip(block.header, *block.rows, strict=True)
+    ]
+    floors = [
+        max(book.get_string_width(word) for cell in column for word in cell.split()) + 2 * CELL_PADDING + 1
+        for column in columns
+    ]
+    weights = [min(max(len(cell) for cell in column), 46) for column in columns]
+    spare = TEXT_WIDTH - sum(floors)
+    return tuple(floor + spare * weight / sum(weights) for floor, weight in zip(floors, weights, strict=True))
