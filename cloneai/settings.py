@@ -1,5 +1,6 @@
 """All settings. Readers of the environment are in `cloneai.environment`; `contracts.md` lists the variables."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -30,6 +31,7 @@ SECRET_KEY = read_secret_key(var_dir=VAR_DIR, debug=DEBUG)
 PORT = read_int("PORT", 8000, maximum=65535)
 ALLOWED_HOSTS = read_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if DEBUG else "")
 CSRF_TRUSTED_ORIGINS = read_list("CSRF_TRUSTED_ORIGINS")
+os.environ.setdefault("TIKTOKEN_CACHE_DIR", str(BASE_DIR / "cloneai" / "vocabularies"))
 TESTING = "pytest" in sys.modules
 
 # The provider. Neither key nor base URL means the local provider ("offline mode"), with models of its own.

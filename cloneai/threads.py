@@ -1,7 +1,7 @@
 """Database work from async code: `await run_in_thread(function, ...)`.
 
-Django's own `sync_to_async` shares one thread for the whole process, so twenty sockets would wait for each other.
-Here each call has a thread of its own from a pool no larger than the connection pool. Group the queries of one step
+Django's own `sync_to_async` shares one thread for the whole process, so twenty sockets would wait for each
+other. Here each call has a thread from a pool no larger than the connection pool. Group the queries of one step
 into one function: it holds one connection while it runs and none afterwards.
 """
 
@@ -22,7 +22,7 @@ _executor = ThreadPoolExecutor(max_workers=settings.DATABASE_POOL_SIZE, thread_n
 async def run_in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Calls the function in a database thread and gives its connection back before it returns.
 
-    The caller's context variables are visible there. A cancelled caller stops waiting; the function still ends.
+    The caller's context variables are visible there. A cancelled caller stops waiting; the function goes on.
     """
 
     def call() -> T:

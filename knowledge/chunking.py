@@ -11,6 +11,7 @@ from knowledge.chunking_boundaries import (
     HeadingIndex,
     find_headings,
     last_paragraph_end,
+    last_sentence_end,
     last_space,
     sentence_ends,
     skip_space,
@@ -97,10 +98,10 @@ def chunk_text(
             end_char=end,
             page_start=document.page_at(start),
             page_end=document.page_at(end - 1),
-            token_count=cutter.tokens.count(start, end),
+            token_count=token_count,
             headings=cutter.headings.path_at(text=document.text, position=start),
         )
-        for index, (start, end) in enumerate(cutter.spans())
+        for index, (start, end, token_count) in enumerate(cutter.spans())
     ]
 
 
@@ -113,23 +114,29 @@ class _Cutter:
     max_tokens: int
     overlap_tokens: int
 
-    def spans(self) -> list[tuple[int, int]]:
-        """(start, end) of each chunk."""
+    def spans(self) -> list[tuple[int, int, int]]:
+        """(start, end, token count) of each chunk."""
         text = self.tokens.text
         text_end = len(text.rstrip())
         start, covered = skip_space(text=text, position=0), 0
-        spans: list[tuple[int, int]] = []
+        spans: list[tuple[int, int, int]] = []
         while covered < text_end:
-            end, next_start = self._next_span(start=start, covered=max(covered, start), text_end=text_end)
-            spans.append((start, end))
+            covered = max(covered, start)
+            end, next_start, token_count = self._next_span(start=start, covered=covered, text_end=text_end)
+            spans.append((start, end, token_count))
             start, covered = next_start, end
         return spans
 
-    def _next_span(self, *, start: int, covered: int, text_end: int) -> tuple[int, int]:
-        """The end of the chunk at `start`, and the next one's start. `covered` is where new text begins."""
+    def _next_span(self, *, start: int, covered: int, text_end: int) -> tuple[int, int, int]:
+        """The end of the chunk at `start`, the next one's start, and this one's token count.
+
+        `covered` is where the text begins that no chunk holds yet.
+        """
         left_tokens = self.tokens.tokens_before(text_end) - self.tokens.tokens_before(start)
-        if left_tokens <= self.max_tokens + 2 and self.tokens.count(start, text_end) <= self.max_tokens:
-            return text_end, text_end
+        if left_tokens <= self.max_tokens + 2:
+            token_count = self.tokens.count(start, text_end)
+            if token_count <= self.max_tokens:
+                return text_end, text_end, token_count
         limit = self.max_tokens
         if left_tokens < _LAST_TWO * self.max_tokens:
             limit = min(limit, int(_SLACK * (left_tokens + self.overlap_tokens) / 2))
@@ -138,10 +145,13 @@ class _Cutter:
             if high > covered:
                 cut, is_heading = self._best_cut(start=start, covered=covered, high=high)
                 end, next_start = self._finish(start=start, cut=cut, is_heading=is_heading)
-                if self.tokens.count(start, end) <= self.max_tokens:
-                    return end, next_start
+                token_count = self.tokens.count(start, end)
+                if token_count <= self.max_tokens:
+                    return end, next_start, token_count
             limit = min(limit - 1, int(limit * 0.99))
-        return self._single_characters(start=start, covered=covered)
+        # Nothing but the overlap fits: leave the overlap out, one character always fits.
+        end = covered + 1
+        return end, end, self.tokens.count(start, end)
 
     def _best_cut(self, *, start: int, covered: int, high: int) -> tuple[int, bool]:
         """The best position in (covered, high] to end at, and whether a marked heading starts there."""
@@ -154,7 +164,7 @@ class _Cutter:
             return heading.start, heading.is_marked
         cut = last_paragraph_end(text=text, low=low, high=high)
         if cut is None:
-            cut = max(sentence_ends(text=text, low=low, high=high), default=None)
+            cut = last_sentence_end(text=text, low=low, high=high)
         for character in "\n ":
             if cut is None:
                 cut = last_space(text=text, low=low, high=high, character=character)
@@ -198,7 +208,3 @@ class _Cutter:
             if self.tokens.count(candidate, end) <= self.overlap_tokens and not text[candidate].isspace():
                 return candidate
         return None
-
-    def _single_characters(self, *, start: int, covered: int) -> tuple[int, int]:
-        """The last resort: one more character than what is covered, without overlap."""
-        return covered + 1, covered + 1

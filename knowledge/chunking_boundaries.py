@@ -21,9 +21,11 @@ _HEADING_LINE = re.compile(
 )
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
 _TABLE_OF_CONTENTS_END = re.compile(r"(?:\.{3}|(?:\. ){2}|\s)\s*\d+\s*$")
-_SENTENCE_PUNCTUATION = tuple(".,;:!?…。，、；：|")
+_SENTENCE_PUNCTUATION = tuple(".,;:!?…。，、；：|-–—")
 
-_SENTENCE_END = re.compile(r"[.!?…]+[)\]\"'”’»]*(?=\s)|[。！？]+[」』”’）]*|(?<=\S)(?=[ \t]*\n[ \t]*\n)")
+# One class first, so that the search skips all other characters at full speed; what it found is judged in Python.
+_SENTENCE_END = re.compile(r"[.!?…。！？\n][.!?…。！？)\]\"'”’»」』）]*")
+_WIDE_MARKS = frozenset("。！？")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:[^\W\d_]|Dr|Mr|Mrs|Ms|Prof|Sr|Jr|St|vs|etc|cf|al|Fig|Figs|Eq|No|Nos|pp|Vol|ed|eds|approx|e\.g|i\.e"
     r"|bzw|ca|Nr|Abb|Abs|Art|Bd|usw|vgl|z\.\s?B|d\.\s?h|u\.\s?a)|(?:^|\n)[ \t]*\d{1,3})\.$"
@@ -66,7 +68,8 @@ class HeadingIndex:
 
 def find_headings(*, text: str) -> HeadingIndex:
     """Find Markdown, numbered and title-like heading lines; lines within code fences are none."""
-    fences = [match.start() for match in _FENCE.finditer(text)]
+    has_fences = "```" in text or "~~~" in text
+    fences = [match.start() for match in _FENCE.finditer(text)] if has_fences else []
     headings: list[Heading] = []
     stack: list[tuple[int, str]] = []
     for match in _HEADING_LINE.finditer(text):
@@ -96,7 +99,9 @@ def _level_and_title(*, text: str, match: re.Match[str]) -> tuple[int, str] | No
         return (depth, line) if starts_upper and (depth > 1 or stands_alone) else None
     if match["chapter"] is not None:
         return (1, line) if _is_blank_before(text, match.start()) else None
-    return (_TITLE_LEVEL, line) if stands_alone and _looks_like_title(line) else None
+    # A colon within is how transcripts name who speaks.
+    is_title = stands_alone and ": " not in line and _looks_like_title(line)
+    return (_TITLE_LEVEL, line) if is_title else None
 
 
 def _is_blank_before(text: str, position: int) -> bool:
@@ -116,10 +121,32 @@ def _looks_like_title(line: str) -> bool:
 
 def sentence_ends(*, text: str, low: int, high: int) -> Iterator[int]:
     """Yield the positions in (low, high] right after a sentence or paragraph."""
-    for match in _SENTENCE_END.finditer(text, low, min(high + 2, len(text))):
-        end = match.end()
-        if low < end <= high and (match[0] == "" or not _is_false_end(text, match.start(), end)):
+    for match in _SENTENCE_END.finditer(text, low, high):
+        start, end = match.span()
+        if text[start] == "\n":
+            end = start
+            is_end = _is_blank_line(text, start)
+        else:
+            is_end = text[start] in _WIDE_MARKS or (
+                text[end : end + 1].isspace() and not _is_false_end(text, start, end)
+            )
+        if is_end and low < end:
             yield end
+
+
+def _is_blank_line(text: str, position: int) -> bool:
+    """True when nothing but spaces stands between the line end at `position` and the next one."""
+    line_end = text.find("\n", position + 1, position + 80)
+    return line_end >= 0 and not text[position:line_end].strip()
+
+
+def last_sentence_end(*, text: str, low: int, high: int) -> int | None:
+    """The last of `sentence_ends` in (low, high], searched from the end in two steps."""
+    for from_position in (max(low, high - 400), low):
+        found = max(sentence_ends(text=text, low=from_position, high=high), default=None)
+        if found is not None:
+            return found
+    return None
 
 
 def _is_false_end(text: str, start: int, end: int) -> bool:

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import tiktoken
 
 _SEGMENT_CHARACTERS = 500_000
-# Positions that no piece of tiktoken's splitting patterns spans, and where what stands before cannot change how
-# the rest is split (the patterns look ahead at white space only, and never back): before a space that follows a
-# visible character, and before these marks or a line end when a letter or digit comes before them.
+# Positions that no piece of tiktoken's splitting patterns spans, and where what stands before cannot change
+# how the rest is split (the patterns look ahead at white space only, and never back): before a space that
+# follows a visible character, and before these marks or a line end when a letter or digit comes before them.
 _SYNC_POINT = re.compile(r"(?<=\S)(?= )|(?<=[^\W_])(?=[,.;:!?\n，。、！？；：])")
 _FIRST_LOOK_BACK = 64
 
@@ -51,6 +51,7 @@ class TokenMap:
     def __init__(self, *, text: str, encoding_name: str) -> None:
         self.text = text
         self._encoding_name = encoding_name
+        self._encode_ordinary = _encoding(encoding_name).encode_ordinary  # on a few words, a list is the fastest
         parts = [self._segment_ends(start, end) for start, end in self._segments()]
         self._ends = np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
 
@@ -78,7 +79,7 @@ class TokenMap:
 
     def tokens_before(self, position: int) -> int:
         """Number of tokens of the whole text that end at or before `position`."""
-        return int(np.searchsorted(self._ends, position, side="right"))
+        return int(self._ends.searchsorted(position, side="right"))
 
     def position_after(self, *, start: int, tokens: int) -> int:
         """Position about `tokens` tokens after `start`; exact to a token or two, `count` is exact."""
@@ -95,21 +96,24 @@ class TokenMap:
 
         Only the edges up to the nearest sync points are encoded; a slice without any is encoded as a whole.
         """
-        first = _SYNC_POINT.search(self.text, start, end)
-        last = self._last_sync_point(start=first.start(), end=end) if first else None
-        if first is None or last is None:
+        found = _SYNC_POINT.search(self.text, start, end)
+        if found is None:
             return count_tokens(text=self.text[start:end], encoding_name=self._encoding_name)
-        head = count_tokens(text=self.text[start : first.start()], encoding_name=self._encoding_name)
-        tail = count_tokens(text=self.text[last:end], encoding_name=self._encoding_name)
-        return head + self.tokens_before(last) - self.tokens_before(first.start()) + tail
+        first = found.start()
+        last = self._last_sync_point(start=first, end=end)
+        head_tokens = len(self._encode_ordinary(self.text[start:first]))
+        tail_tokens = len(self._encode_ordinary(self.text[last:end]))
+        return head_tokens + self.tokens_before(last) - self.tokens_before(first) + tail_tokens
 
-    def _last_sync_point(self, *, start: int, end: int) -> int | None:
+    def _last_sync_point(self, *, start: int, end: int) -> int:
+        """The last sync point in [start, end); `start` is one."""
         look_back = _FIRST_LOOK_BACK
-        while True:
-            from_position = max(start, end - look_back)
-            position = None
-            for match in _SYNC_POINT.finditer(self.text, from_position, end):
+        position = start
+        while position == start and end - look_back > start:
+            for match in _SYNC_POINT.finditer(self.text, end - look_back, end):
                 position = match.start()
-            if position is not None or from_position == start:
-                return position
             look_back *= 4
+        if position == start:
+            for match in _SYNC_POINT.finditer(self.text, start, end):
+                position = match.start()
+        return position
