@@ -4,6 +4,8 @@ import os
 import secrets
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -19,7 +21,9 @@ def load_env_file(*, path: Path) -> None:
     try:
         environ.Env.read_env(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise ImproperlyConfigured(f"{path} cannot be read ({error}). Make it a readable UTF-8 file.") from error
+        raise ImproperlyConfigured(
+            f"{path} cannot be read ({error}). Make it a readable UTF-8 file."
+        ) from error
 
 
 def read_text(name: str, default: str = "") -> str:
@@ -33,7 +37,9 @@ def read_bool(name: str, default: bool) -> bool:
         return default
     if text in TRUE_WORDS | FALSE_WORDS:
         return text in TRUE_WORDS
-    raise ImproperlyConfigured(f"{name} is {text!r}, but must be true or false. Correct it in the environment or .env.")
+    raise ImproperlyConfigured(
+        f"{name} is {text!r}, but must be true or false. Correct it in the environment or .env."
+    )
 
 
 def read_int(name: str, default: int, *, minimum: int = 1, maximum: int = 10**9) -> int:
@@ -79,6 +85,25 @@ def read_url(name: str, *, schemes: tuple[str, ...], default: str = "") -> str:
             f"{name} must start with {expected}. Correct it in the environment or .env, or leave it unset."
         )
     return text
+
+
+def read_database(*, url: str) -> dict[str, Any]:
+    """Django's database settings from `postgresql://user:password@host:5432/name?option=value`.
+
+    A Unix socket is written as `?host=/var/run/postgresql` or as a host with `%2F`.
+    """
+    try:
+        database: dict[str, Any] = environ.Env.db_url_config(url)
+    except (ValueError, environ.ImproperlyConfigured):
+        database = {}
+    options = database.get("OPTIONS", {})
+    database["HOST"] = unquote(database.get("HOST", "")) or options.pop("host", "")
+    if not database["HOST"] or not database.get("NAME"):
+        raise ImproperlyConfigured(
+            "DATABASE_URL cannot be understood. It should look like postgresql://user:password@host:5432/name; "
+            "leave it unset to use the embedded server."
+        )
+    return database
 
 
 def read_secret_key(*, var_dir: Path, debug: bool) -> str:

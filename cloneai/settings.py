@@ -6,12 +6,12 @@ from pathlib import Path
 
 import django_stubs_ext
 import environ
-from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
 from cloneai.environment import (
     load_env_file,
     read_bool,
+    read_database,
     read_int,
     read_list,
     read_secret_key,
@@ -44,7 +44,9 @@ LOCAL_EMBEDDING_MODEL = "local-wordllama-256"
 GPT_4_MODEL = LOCAL_CHAT_MODEL if AI_OFFLINE else read_text("GPT_4_MODEL", "gpt-4.1")
 GPT_4_MINI_MODEL = LOCAL_CHAT_MODEL if AI_OFFLINE else read_text("GPT_4_MINI_MODEL", "gpt-4o-mini")
 FUNCTION_CALLING_MODEL = LOCAL_CHAT_MODEL if AI_OFFLINE else read_text("FUNCTION_CALLING_MODEL", GPT_4_MODEL)
-EMBEDDING_MODEL = LOCAL_EMBEDDING_MODEL if AI_OFFLINE else read_text("EMBEDDING_MODEL", "text-embedding-3-large")
+EMBEDDING_MODEL = (
+    LOCAL_EMBEDDING_MODEL if AI_OFFLINE else read_text("EMBEDDING_MODEL", "text-embedding-3-large")
+)
 EMBEDDING_DIMENSIONS = 256 if AI_OFFLINE else read_int("EMBEDDING_DIMENSIONS", 1536, maximum=4000)
 MAX_TOKENS_PER_REQUEST = read_int("MAX_TOKENS_PER_REQUEST", 4000)
 MAX_CONTEXT_LENGTH = read_int("MAX_CONTEXT_LENGTH", 8000, minimum=1000)
@@ -109,13 +111,9 @@ TEMPLATES = [
 
 # The engine starts the embedded server at the first connection when HOST is empty (see cloneai/database).
 DATABASE_URL = read_url("DATABASE_URL", schemes=("postgres", "postgresql"))
-try:
-    DATABASES = {"default": environ.Env.db_url_config(DATABASE_URL) if DATABASE_URL else {"NAME": "cloneai"}}
-except (ValueError, environ.ImproperlyConfigured) as error:
-    raise ImproperlyConfigured(
-        "DATABASE_URL cannot be understood. It should look like postgresql://user:password@host:5432/name."
-    ) from error
-DATABASES["default"] |= {"ENGINE": "cloneai.database", "CONN_MAX_AGE": 0}
+DATABASES = {"default": read_database(url=DATABASE_URL) if DATABASE_URL else {"NAME": "cloneai"}}
+# A pooled connection is looked at before use, so a restarted server costs no request.
+DATABASES["default"] |= {"ENGINE": "cloneai.database", "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
 # Only the web process pools: django-q2 forks its workers, and a pool does not survive a fork.
 DATABASE_POOL_SIZE = read_int("DATABASE_POOL_SIZE", 8, maximum=500)
 if read_bool("DATABASE_POOL", False):
@@ -129,11 +127,16 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = read_url("REDIS_URL", schemes=("redis", "rediss"))
 if REDIS_URL:
     CHANNEL_LAYERS = {
-        "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REDIS_URL], "capacity": 500}}
+        "default": {
+            "BACKEND": "channels_redis.core.RedisChannelLayer",
+            "CONFIG": {"hosts": [REDIS_URL], "capacity": 500},
+        }
     }
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 else:
-    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 2000}}}
+    CHANNEL_LAYERS = {
+        "default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 2000}}
+    }
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
 # django-q2: see facts.md. A task is killed after `timeout`; `retry` must outlast every task that may wait before it.
@@ -227,9 +230,7 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname:<7} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
-    "loggers": {
-        name: {"level": "INFO"} for name in ("cloneai", "clones", "billing", "knowledge", "chat")
-    },
+    "loggers": {name: {"level": "INFO"} for name in ("cloneai", "clones", "billing", "knowledge", "chat")},
 }
 
 UNFOLD = {

@@ -1,7 +1,7 @@
 """Database work from async code: `await run_in_thread(function, ...)`.
 
 Django's own `sync_to_async` shares one thread for the whole process, so twenty sockets would wait for each
-other. Here each call has a thread from a pool no larger than the connection pool. Group the queries of one step
+other. Here each call has a thread from a pool no larger than the connection pool. Group the queries of a step
 into one function: it holds one connection while it runs and none afterwards.
 """
 
