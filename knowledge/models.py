@@ -22,7 +22,8 @@ from pgvector.django import HalfVectorField
 from cloneai.accounts.models import User
 from clones.models import Clone
 
-LEASE = timedelta(seconds=90)
+# A worker that dies is noticed when its lease ends; with a sweep a minute, that is within two minutes.
+LEASE = timedelta(seconds=30)
 MAX_ATTEMPTS = 3
 
 
@@ -58,6 +59,9 @@ class Document(models.Model):
     clone = models.ForeignKey(Clone, on_delete=models.CASCADE, related_name="documents")
     title = models.CharField(max_length=200, help_text="Shown with every source.")
     file = models.FileField(upload_to=storage_path, max_length=300)
+    live_file = models.CharField(
+        max_length=300, blank=True, editable=False, help_text="Stored name of the file behind the live version."
+    )
     file_name = models.CharField(max_length=255, help_text="As uploaded, made safe.")
     kind = models.CharField(max_length=10, blank=True, editable=False)
     size_bytes = models.PositiveBigIntegerField(default=0, editable=False)
