@@ -67,7 +67,8 @@ def read_usd(name: str, default: str) -> Decimal:
         amount = Decimal(-1)
     if not amount.is_finite() or amount < 0:
         raise ImproperlyConfigured(
-            f"{name} is {text!r}, but must be an amount in US dollars such as 50.00. Correct it in the environment or .env."
+            f"{name} is {text!r}, but must be an amount in US dollars such as 50.00. "
+            "Correct it in the environment or .env."
         )
     return amount
 
@@ -100,8 +101,8 @@ def read_database(*, url: str) -> dict[str, Any]:
     database["HOST"] = unquote(database.get("HOST", "")) or options.pop("host", "")
     if not database["HOST"] or not database.get("NAME"):
         raise ImproperlyConfigured(
-            "DATABASE_URL cannot be understood. It should look like postgresql://user:password@host:5432/name; "
-            "leave it unset to use the embedded server."
+            "DATABASE_URL cannot be understood. It should look like "
+            "postgresql://user:password@host:5432/name; leave it unset to use the embedded server."
         )
     return database
 
@@ -131,5 +132,5 @@ def read_secret_key(*, var_dir: Path, debug: bool) -> str:
 
 
 def make_private_dir(path: Path) -> None:
-    """Creates the folder for run-time data. PostgreSQL, started as its own user under root, must pass through."""
+    """Creates the folder for run-time data. Under root PostgreSQL has a user of its own that passes through."""
     path.mkdir(mode=0o711, parents=True, exist_ok=True)
