@@ -132,5 +132,5 @@ def read_secret_key(*, var_dir: Path, debug: bool) -> str:
 
 
 def make_private_dir(path: Path) -> None:
-    """Creates the folder for run-time data. Under root PostgreSQL has a user of its own that passes through."""
+    """Creates the folder for run-time data. Under root PostgreSQL's own user passes through."""
     path.mkdir(mode=0o711, parents=True, exist_ok=True)

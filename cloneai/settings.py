@@ -1,4 +1,4 @@
-"""All settings. Readers of the environment are in `cloneai.environment`; `.env.example` lists the variables."""
+"""All settings. `cloneai.environment` reads the environment; `.env.example` lists the variables."""
 
 import os
 import sys
@@ -139,7 +139,7 @@ else:
     }
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
-# django-q2: see facts.md. A task is killed after `timeout`; `retry` must outlast every task that waits before it.
+# django-q2: see facts.md. A task is killed after `timeout`; `retry` must outlast every task before it.
 JOB_TIMEOUT_SECONDS = 1800
 JOB_WORKERS = read_int("JOB_WORKERS", 2, maximum=64)
 Q_CLUSTER = {

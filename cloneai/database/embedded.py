@@ -62,9 +62,8 @@ class EmbeddedServer:
 
 
 _guard = threading.Lock()
-_users_fds: dict[
-    Path, int
-] = {}  # kept open until the process ends; forked children share the lock on purpose
+# Locks kept until the process ends; forked children share them on purpose.
+_users_fds: dict[Path, int] = {}
 _checked_at: dict[Path, float] = {}
 
 
@@ -82,9 +81,7 @@ def attach(*, var_dir: Path) -> EmbeddedServer:
             if var_dir not in _users_fds:
                 make_private_dir(var_dir)
                 _users_fds[var_dir] = _lock(server.lock_path("users"), fcntl.LOCK_SH)
-                _ensure_running(server)
-            elif not server.is_accepting():
-                _ensure_running(server)
+            _ensure_running(server)
         except OSError as error:
             raise DatabaseUnavailableError(
                 f"The embedded PostgreSQL cannot use {error.filename or var_dir} ({error.strerror}). "
@@ -131,17 +128,10 @@ def _ensure_keeper(server: EmbeddedServer) -> None:
         lock_fd = _lock(server.lock_path("keeper"), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return
+    arguments = [lock_fd, server.lock_path("users"), server.data_dir, find_program("pg_ctl")]
     try:
         subprocess.Popen(  # noqa: S603  (our own script)
-            [
-                *(sys.executable, "-I", "-S", keeper.__file__),
-                *(
-                    str(lock_fd),
-                    str(server.lock_path("users")),
-                    str(server.data_dir),
-                    str(find_program("pg_ctl")),
-                ),
-            ],
+            [sys.executable, "-I", "-S", keeper.__file__, *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
