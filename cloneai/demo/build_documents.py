@@ -1,7 +1,7 @@
 """Builds the demo clone's documents from `source/`: `python -m cloneai.demo.build_documents`.
 
 The results are committed, since running the product must not need fpdf2; a test holds them to their source.
-`questions.json` judges retrieval over them: `answer_quote` stands once, in `document` (white space normalised);
+`questions.json` judges retrieval: `answer_quote` stands once, in `document` (white space normalised);
 `wording` is "plain" (the reader's own terms) or "paraphrased" (avoids the document's words, the harder set).
 """
 
