@@ -78,8 +78,9 @@ def chunk_text(
 ) -> list[TextChunk]:
     """Cut the document into chunks of at most `max_tokens` tokens that share at most `overlap_tokens`.
 
-    A chunk ends at a heading, paragraph or sentence where one is near, else at a word, else between characters;
-    none starts or ends a gap in the text except a run of more than 256 white space characters.
+    A chunk ends at a heading, paragraph or sentence where one is near, else at a word, else between characters.
+    Together they hold the text from its first to its last visible character; only a run of more than 256 white
+    space characters between two chunks may belong to none.
     Raises ValueError for sizes that cannot work or an unknown encoding.
     """
     if max_tokens < _LEAST_MAX_TOKENS or not 0 <= overlap_tokens < max_tokens:
@@ -170,7 +171,7 @@ class _Cutter:
                 cut = last_space(text=text, low=low, high=high, character=character)
         if cut is None:
             cut = whole_character_end(text=text, low=covered, high=high)
-        # Trimming must leave new text: a cut within white space that only repeats the overlap is moved to the end.
+        # Trimming must leave new text: a cut that would only repeat the overlap is moved to the end.
         return (cut, False) if text[covered:cut].strip() else (high, False)
 
     def _finish(self, *, start: int, cut: int, is_heading: bool) -> tuple[int, int]:
@@ -184,13 +185,13 @@ class _Cutter:
                 return trimmed, overlap_start
         if following - trimmed > _LONGEST_GAP:
             return trimmed, following
-        # Without overlap the white space between two chunks belongs to the first, or to the next if it has no room.
+        # Without overlap the white space between two chunks belongs to the first, or to the next if there is no room.
         if self.tokens.count(start, following) <= self.max_tokens:
             return following, following
         return trimmed, trimmed
 
     def _overlap_start(self, *, start: int, end: int) -> int | None:
-        """The earliest start of a sentence, else of a word, else of a character, that keeps to the overlap."""
+        """The earliest start of a sentence, else of a word, else of a character, within the overlap."""
         text = self.tokens.text
         low = max(start, self.tokens.position_before(end=end, tokens=self.overlap_tokens))
         for position in sentence_ends(text=text, low=low, high=end - 1):

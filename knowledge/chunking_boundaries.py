@@ -1,4 +1,4 @@
-"""Where a text may be cut well: headings, sentence ends, words and whole characters. Positions are characters."""
+"""Where a text may be cut well: headings, sentences, words, whole characters. Positions are characters."""
 
 import re
 import unicodedata
@@ -10,20 +10,21 @@ _HEADING_CHARACTERS = 120
 _TITLE_WORDS = 10
 _TITLE_LEVEL = 9  # a title-like line stands below any heading that shows its rank
 
+# Short lines only, settled without backtracking; what a word looks like is judged in Python.
 _HEADING_LINE = re.compile(
-    r"^(?:"
-    r" {0,3}(?P<hashes>#{1,6})[ \t]+(?P<markdown>\S[^\n]*?)[ \t]*#*"
-    r"|(?P<number>\d{1,3}(?:\.\d{1,3}){0,4})\.?[ \t]+(?P<numbered>[^\W\d_][^\n]{1,90})"
-    r"|(?P<chapter>(?:Chapter|Part|Appendix|Section|Kapitel|Teil|Anhang|Abschnitt)[ \t][0-9A-ZIVX]{1,5}\b[^\n]{0,90})"
-    r"|(?P<title>[^\W\d_a-z][^\n]{2,80})"
-    r")[ \t]*$",
+    r"^(?=[^\n]{2,120}+$)(?:"
+    r" {0,3}(?P<hashes>#{1,6})[ \t]+(?P<markdown>\S[^\n]*)"
+    r"|(?P<number>\d{1,3}(?:\.\d{1,3}){0,4})\.?[ \t]+(?P<numbered>[^\W\d_][^\n]*)"
+    r"|(?P<chapter>(?:Chapter|Part|Appendix|Section|Kapitel|Teil|Anhang|Abschnitt)[ \t][0-9A-ZIVX]{1,5}\b[^\n]*)"
+    r"|(?:(?<=\n\n)|(?<!\n)(?<!.))(?P<title>[^\W\d_a-z][^\n]{2,80}+)(?=\n\n)"
+    r")$",
     re.MULTILINE,
 )
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
 _TABLE_OF_CONTENTS_END = re.compile(r"(?:\.{3}|(?:\. ){2}|\s)\s*\d+\s*$")
 _SENTENCE_PUNCTUATION = tuple(".,;:!?…。，、；：|-–—")
 
-# One class first, so that the search skips all other characters at full speed; what it found is judged in Python.
+# One class first, so that the search skips all other characters at full speed; the rest is judged in Python.
 _SENTENCE_END = re.compile(r"[.!?…。！？\n][.!?…。！？)\]\"'”’»」』）]*")
 _WIDE_MARKS = frozenset("。！？")
 _ABBREVIATION = re.compile(
@@ -88,7 +89,7 @@ def find_headings(*, text: str) -> HeadingIndex:
 
 def _level_and_title(*, text: str, match: re.Match[str]) -> tuple[int, str] | None:
     if match["markdown"] is not None:
-        return len(match["hashes"]), match["markdown"].strip()
+        return len(match["hashes"]), match["markdown"].rstrip(" \t#") or match["markdown"]
     line = match[0].strip()
     if line.endswith(_SENTENCE_PUNCTUATION) or _TABLE_OF_CONTENTS_END.search(line):
         return None

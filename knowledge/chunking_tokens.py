@@ -51,7 +51,9 @@ class TokenMap:
     def __init__(self, *, text: str, encoding_name: str) -> None:
         self.text = text
         self._encoding_name = encoding_name
-        self._encode_ordinary = _encoding(encoding_name).encode_ordinary  # on a few words, a list is the fastest
+        self._encode_ordinary = _encoding(
+            encoding_name
+        ).encode_ordinary  # on a few words, a list is the fastest
         parts = [self._segment_ends(start, end) for start, end in self._segments()]
         self._ends = np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
 

@@ -60,11 +60,21 @@ _ZIP_CONTENTS: tuple[tuple[bytes, str, str], ...] = (
 )
 # Names of storages in an OLE container are UTF-16.
 _OLE_CONTENTS: tuple[tuple[str, str, str], ...] = (
-    ("WordDocument", "a Word document of the old .doc format", "Open it in a word processor and save it as .docx."),
-    ("Workbook", "an Excel workbook of the old .xls format", "Save the sheets as PDF or copy them into a DOCX."),
+    (
+        "WordDocument",
+        "a Word document of the old .doc format",
+        "Open it in a word processor and save it as .docx.",
+    ),
+    (
+        "Workbook",
+        "an Excel workbook of the old .xls format",
+        "Save the sheets as PDF or copy them into a DOCX.",
+    ),
     ("PowerPoint Document", "a presentation of the old .ppt format", "Save it as PDF."),
 )
-_HTML_START = re.compile(rb"(?:<\?xml[^>]*>|<!--.*?-->|\s)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S)
+_HTML_START = re.compile(
+    rb"(?:<\?xml[^>]*>|<!--.*?-->|\s)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
+)
 _XML_START = re.compile(rb"\s*<\?xml\b")
 _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
@@ -106,7 +116,8 @@ def _read_edges(*, path: Path) -> tuple[bytes, bytes]:
             return head, source.read(_EDGE_BYTES)
     except OSError as problem:
         raise ExtractionError(
-            code="missing_file", message="The stored file cannot be opened. Delete the document and upload it again."
+            code="missing_file",
+            message="The stored file cannot be opened. Delete the document and upload it again.",
         ) from problem
 
 
@@ -155,7 +166,8 @@ def _ole_error(*, edges: bytes) -> ExtractionError:
         if mark.encode("utf-16-le") in edges:
             return _unsupported(what=what, cure=cure)
     return _unsupported(
-        what="an Office file of an old format", cure="Open it in the program that made it and save it as .docx or PDF."
+        what="an Office file of an old format",
+        cure="Open it in the program that made it and save it as .docx or PDF.",
     )
 
 

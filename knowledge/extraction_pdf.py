@@ -14,7 +14,9 @@ from knowledge.extraction_types import ExtractedDocument, ExtractedPage, Extract
 # PDFium puts this in place of a hyphen at a line's end together with the line break after it.
 _LINE_END_HYPHEN = re.compile(r"(\w*)[\ufffe\x02](\w*)")
 _HYPHENATED_WORD = re.compile(r"\w+-\w+")
-_PROGRAM_TITLE = re.compile(r"^(?:Microsoft (?:Word|PowerPoint|Excel) - |untitled|slide 1|presentation\d*$)", re.I)
+_PROGRAM_TITLE = re.compile(
+    r"^(?:Microsoft (?:Word|PowerPoint|Excel) - |untitled|slide 1|presentation\d*$)", re.I
+)
 
 
 def read_pdf(data: bytes | mmap.mmap, limits: ExtractionLimits) -> ExtractedDocument:
@@ -76,7 +78,9 @@ def _finish(title: str, raw_texts: list[str], *, unreadable: list[int]) -> Extra
     texts = [clean_text(text) for text in join_hyphenated_words(raw_texts)]
     if len(unreadable) == len(texts):
         raise _corrupt_error()
-    empty = [number for number, text in enumerate(texts, start=1) if not text.strip() and number not in unreadable]
+    empty = [
+        number for number, text in enumerate(texts, start=1) if not text.strip() and number not in unreadable
+    ]
     if len(empty) + len(unreadable) == len(texts):
         raise ExtractionError(
             code="no_text",
@@ -85,8 +89,10 @@ def _finish(title: str, raw_texts: list[str], *, unreadable: list[int]) -> Extra
         )
     warnings = []
     if empty:
-        warnings.append(f"{name_pages(empty)} {'are images and hold' if len(empty) > 1 else 'is an image and holds'} "
-                        "no text. Run text recognition (OCR) to include them.")
+        warnings.append(
+            f"{name_pages(empty)} {'are images and hold' if len(empty) > 1 else 'is an image and holds'} "
+            "no text. Run text recognition (OCR) to include them."
+        )
     if unreadable:
         warnings.append(f"{name_pages(unreadable)} could not be read: the file is damaged there.")
     pages = tuple(ExtractedPage(number=number, text=text) for number, text in enumerate(texts, start=1))
