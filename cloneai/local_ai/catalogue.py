@@ -36,8 +36,11 @@ class Catalogue:
         if model not in (CHAT_MODEL, EMBEDDING_MODEL):
             raise model_not_found(model=model)
         if kind == "chat" and model != CHAT_MODEL:
-            raise LocalAiError("This is not a chat model and thus not supported in the v1/chat/completions endpoint.",
-                               status=404, param="model")
+            raise LocalAiError(
+                "This is not a chat model and thus not supported in the v1/chat/completions endpoint.",
+                status=404,
+                param="model",
+            )
         if kind == "embedding" and model != EMBEDDING_MODEL:
             raise LocalAiError("You are not allowed to generate embeddings from this model", status=403)
 
@@ -47,7 +50,8 @@ class Catalogue:
             return requested or HOSTED_DIMENSIONS.get(model, NATIVE_DIMENSIONS)
         if requested is not None and requested > NATIVE_DIMENSIONS:
             raise LocalAiError(
-                f"Invalid value for 'dimensions' = {requested}. Must be less than or equal to {NATIVE_DIMENSIONS}.",
+                f"Invalid value for 'dimensions' = {requested}. Must be less than or equal to "
+                f"{NATIVE_DIMENSIONS}.",
                 param="dimensions",
             )
         return requested or NATIVE_DIMENSIONS

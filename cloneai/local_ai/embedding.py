@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import threading
 from collections.abc import Sequence
@@ -28,11 +29,23 @@ def load_model() -> Any:
             if _model is None:
                 # Its thread pool warns and stalls in processes that fork, as job workers do.
                 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-                import wordllama  # late: only processes that really embed pay for it
-
+                wordllama = _import_wordllama()
                 folder = Path(wordllama.__file__).parent
                 _model = wordllama.WordLlama.load(cache_dir=folder, disable_download=True)
     return _model
+
+
+def _import_wordllama() -> Any:
+    """Import WordLlama and undo what its import does to logging: it gives the root logger a handler and a
+    level.
+    """
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    import wordllama  # late: only processes that really embed pay for it
+
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    return wordllama
 
 
 def embed_texts(*, texts: Sequence[str]) -> Vectors:
@@ -55,14 +68,16 @@ def embed_texts(*, texts: Sequence[str]) -> Vectors:
 def resize_vectors(*, vectors: Vectors, dimensions: int) -> Vectors:
     """Return unit rows of `dimensions` values.
 
-    Shorter: cut and normalise again. Longer: rotated copies side by side, zeros at the end, scaled, which keeps every
-    cosine similarity as it was.
+    Shorter: cut and normalise again. Longer: rotated copies side by side, zeros at the end, scaled, which
+    keeps every cosine similarity as it was.
     """
     native = vectors.shape[1]
     if dimensions <= native:
         cut = vectors[:, :dimensions]
         norms = np.linalg.norm(cut, axis=1, keepdims=True)
-        shorter: Vectors = np.where(norms > 1e-6, cut / np.maximum(norms, 1e-6), dimensions**-0.5).astype(np.float32)
+        shorter: Vectors = np.where(norms > 1e-6, cut / np.maximum(norms, 1e-6), dimensions**-0.5).astype(
+            np.float32
+        )
         return shorter
     copies = dimensions // native
     longer: Vectors = np.zeros((len(vectors), dimensions), dtype=np.float32)

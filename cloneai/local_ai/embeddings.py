@@ -38,7 +38,11 @@ def create_embeddings(*, payload: Mapping[str, Any], catalogue: Catalogue) -> di
     return {
         "object": "list",
         "data": [
-            {"object": "embedding", "index": index, "embedding": _encode(vector, encoding_format=encoding_format)}
+            {
+                "object": "embedding",
+                "index": index,
+                "embedding": _encode(vector, encoding_format=encoding_format),
+            }
             for index, vector in enumerate(vectors)
         ],
         "model": model,
@@ -53,7 +57,8 @@ def _read_dimensions(value: object) -> int | None:
         raise LocalAiError("Invalid type for 'dimensions': expected an integer.", param="dimensions")
     if value < 1:
         raise LocalAiError(
-            f"Invalid value for 'dimensions' = {value}. Must be greater than or equal to 1.", param="dimensions"
+            f"Invalid value for 'dimensions' = {value}. Must be greater than or equal to 1.",
+            param="dimensions",
         )
     return value
 
@@ -72,7 +77,8 @@ def _read_inputs(value: object, *, model: str) -> tuple[list[str], list[int]]:
     for _, tokens in read:
         if tokens > MAX_INPUT_TOKENS:
             raise LocalAiError(
-                f"This model's maximum context length is {MAX_INPUT_TOKENS} tokens, however you requested {tokens} "
+                f"This model's maximum context length is {MAX_INPUT_TOKENS} tokens, however you requested "
+                f"{tokens} "
                 "tokens. Please reduce your prompt.",
                 param="input",
             )

@@ -11,7 +11,9 @@ from cloneai.local_ai.sentences import split_sentences
 _PASSAGE = re.compile(r"<passage\b(?P<attributes>[^>]*)>\n?(?P<text>.*?)\n?</passage>", re.DOTALL)
 _ATTRIBUTE = re.compile(r'(\w+)="([^"]*)"')
 _INTRODUCTION = re.compile(r"^You are (.+)$", re.MULTILINE)
-_FIELD = re.compile(r"^\s*-\s*(Communication Style|Expertise|Background|No Answer):\s*(.+)$", re.IGNORECASE | re.MULTILINE)
+_FIELD = re.compile(
+    r"^\s*-\s*(Communication Style|Expertise|Background|No Answer):\s*(.+)$", re.IGNORECASE | re.MULTILINE
+)
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,15 @@ from typing import Literal
 
 Kind = Literal["prose", "item", "heading"]
 
-_ABBREVIATIONS = frozenset(
-    """
-    dr mr mrs ms prof st sr jr vs e.g i.e eg ie cf fig figs no nos vol vols pp p eq eqs sec ch chap ed eds approx dept
-    est inc ltd co corp univ assoc al ca bzw z.b d.h u.a nr usw vgl
-    """.split()
-)
+_ABBREVIATION_TEXT = """
+dr mr mrs ms prof st sr jr vs e.g i.e eg ie cf fig figs no nos vol vols pp p eq eqs sec ch chap ed eds
+approx dept est inc ltd co corp univ assoc al ca bzw z.b d.h u.a nr usw vgl
+"""
+_ABBREVIATIONS = frozenset(_ABBREVIATION_TEXT.split())
 # These do end sentences, when a capital follows.
-_CLOSING_ABBREVIATIONS = frozenset(["al", "inc", "ltd", "co", "corp", "ed", "no", "st", "jr", "sr", "p", "usw"])
+_CLOSING_ABBREVIATIONS = frozenset(
+    ["al", "inc", "ltd", "co", "corp", "ed", "no", "st", "jr", "sr", "p", "usw"]
+)
 _BOUNDARY = re.compile(r"(?:[.!?…]+[\"'”’»)\]]*)(?=\s)|[。！？]+")
 _LIST_MARKER = re.compile(r"^\s*(?:[-*•‣◦▪·–—]|\(?\d{1,2}[.)]|\(?[a-z]\))\s+(?=\S)")
 _MARKDOWN_HEADING = re.compile(r"^\s{0,3}#{1,6}\s+")
@@ -27,7 +28,9 @@ _MAX_HEADING_WORDS = 12
 
 @dataclass(frozen=True)
 class Unit:
-    """A heading, a sentence of prose, or an item of a list. `block` counts paragraphs and lists within the text."""
+    """A heading, a sentence of prose, or an item of a list. `block` counts paragraphs and lists within
+    the text.
+    """
 
     text: str
     kind: Kind
@@ -72,7 +75,9 @@ def clean_inline(text: str) -> str:
 
 
 def join_hyphenated(*, before: str, after: str, known: str) -> str:
-    """Join two lines of which the first ends in a hyphen; `known` is text that may show how the word is written."""
+    """Join two lines of which the first ends in a hyphen; `known` is text that may show how the word is
+    written.
+    """
     head = re.search(r"[^\W\d_]+$", before[:-1])
     tail = re.match(r"[^\W\d_]+", after)
     if head is None or tail is None or not tail.group()[0].islower():
@@ -153,7 +158,12 @@ def _is_heading(lines: list[str], *, index: int, widest: int) -> bool:
     line = lines[index].strip()
     words = line.split()
     bare = re.sub(r"^(?:\d+(?:\.\d+)*\.?|[IVX]+\.)\s+", "", line)
-    if not bare or len(words) > _MAX_HEADING_WORDS or not bare[0].isupper() or re.search(r"[.!?;:,…\-]$", line):
+    if (
+        not bare
+        or len(words) > _MAX_HEADING_WORDS
+        or not bare[0].isupper()
+        or re.search(r"[.!?;:,…\-]$", line)
+    ):
         return False
     if re.match(r"^\s*[-*•‣◦▪·–—(]", line):
         return False
