@@ -11,7 +11,7 @@ from django.db.backends.postgresql.client import DatabaseClient as PostgresqlCli
 from django.utils.asyncio import async_unsafe
 from psycopg_pool import PoolTimeout
 
-from cloneai.database import embedded
+from cloneai.database import cluster, embedded
 from cloneai.database.errors import (
     DatabaseUnavailableError,
     explain_connection_error,
@@ -39,12 +39,10 @@ class DatabaseClient(PostgresqlClient):
     ) -> tuple[list[str], dict[str, str] | None]:
         if settings_dict.get("HOST"):
             return super().settings_to_cmd_args_env(settings_dict, parameters)
-        from cloneai.database.cluster import find_program
-
         server = embedded.attach(var_dir=settings.VAR_DIR)
-        place = {"HOST": str(server.socket_dir), "PORT": str(embedded.PORT), "USER": "postgres"}
+        place = {"HOST": str(server.socket_dir), "PORT": str(cluster.SOCKET_NUMBER), "USER": "postgres"}
         args, env = super().settings_to_cmd_args_env({**settings_dict, **place, "OPTIONS": {}}, parameters)
-        return [str(find_program("psql")), *args[1:]], env
+        return [str(cluster.find_program("psql")), *args[1:]], env
 
 
 class DatabaseWrapper(postgresql.DatabaseWrapper):
@@ -61,7 +59,7 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         params: dict[str, Any] = super().get_connection_params()
         if self.is_embedded:
             server = embedded.attach(var_dir=Path(settings.VAR_DIR))
-            params |= {"host": str(server.socket_dir), "port": embedded.PORT, "user": "postgres"}
+            params |= {"host": str(server.socket_dir), "port": cluster.SOCKET_NUMBER, "user": "postgres"}
         params.setdefault("connect_timeout", CONNECT_TIMEOUT_SECONDS)
         return params
 

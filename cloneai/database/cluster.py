@@ -22,6 +22,8 @@ DATABASE_NAME = "cloneai"
 SERVER_USER = "pgserver"  # PostgreSQL refuses to run as root
 START_TIMEOUT_SECONDS = 60
 LARGEST_LOG_BYTES = 5_000_000
+SOCKET_NUMBER = 5432  # only part of a file's name: the server listens on no network address
+NO_PROCESS = 2**31 - 1  # beyond every system's highest process number
 OPTIONS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -159,7 +161,7 @@ def _start_postgres(*, server: "EmbeddedServer", as_owner: Mapping[str, Any]) ->
     ]
     give_up_at = time.monotonic() + 15
     while True:
-        _remove_stale_pid_file(server)
+        _disown_process_number(server)
         try:
             _run(command, as_owner)
             return
@@ -174,15 +176,20 @@ def _start_postgres(*, server: "EmbeddedServer", as_owner: Mapping[str, Any]) ->
             ) from error
 
 
-def _remove_stale_pid_file(server: "EmbeddedServer") -> None:
-    """After a crash another program may have the old process number, and PostgreSQL would refuse to start."""
+def _disown_process_number(server: "EmbeddedServer") -> None:
+    """After a crash another program, or a zombie, may have the old process number, and nothing starts.
+
+    The pid file stays, because its other lines keep two servers from sharing the data; only its number goes.
+    """
     pid_file = server.data_dir / "postmaster.pid"
     try:
-        pid = int(pid_file.read_text().split("\n")[0])
+        number, rest = pid_file.read_text().split("\n", 1)
+        pid = int(number)
     except (FileNotFoundError, ValueError):
         return
     if str(server.data_dir) not in _read_command_line(pid):
-        pid_file.unlink(missing_ok=True)
+        pid_file.write_text(f"{NO_PROCESS}\n{rest}")
+        (server.socket_dir / f".s.PGSQL.{SOCKET_NUMBER}.lock").unlink(missing_ok=True)
 
 
 def _read_command_line(pid: int) -> str:

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from cloneai.database import keeper
+from cloneai.database import cluster, keeper
+from cloneai.database.cluster import SOCKET_NUMBER
 from cloneai.database.errors import DatabaseUnavailableError
 from cloneai.environment import make_private_dir
 
-PORT = 5432  # only part of the socket's name: the server listens on no network address
 LONGEST_SOCKET_PATH_BYTES = 100  # the kernel's limit is 107 on Linux and 103 on macOS
 RECHECK_SECONDS = 1.0
 RECOVERY_SECONDS = 30.0
@@ -42,7 +42,7 @@ class EmbeddedServer:
     @property
     def socket_dir(self) -> Path:
         """The data folder, or a private one with a short name when the kernel allows no path that long."""
-        if len(os.fsencode(self.data_dir / f".s.PGSQL.{PORT}")) <= LONGEST_SOCKET_PATH_BYTES:
+        if len(os.fsencode(self.data_dir / f".s.PGSQL.{SOCKET_NUMBER}")) <= LONGEST_SOCKET_PATH_BYTES:
             return self.data_dir
         digest = sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
         return Path("/tmp") / f"cloneai-{digest}"  # noqa: S108  (made private, and its owner is checked, before use)
@@ -55,7 +55,7 @@ class EmbeddedServer:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.settimeout(5)
             try:
-                probe.connect(str(self.socket_dir / f".s.PGSQL.{PORT}"))
+                probe.connect(str(self.socket_dir / f".s.PGSQL.{SOCKET_NUMBER}"))
             except OSError:
                 return False
         return True
@@ -102,7 +102,7 @@ def wait_until_ready(*, var_dir: Path) -> None:
         server = attach(var_dir=var_dir)
         try:
             psycopg.connect(
-                host=str(server.socket_dir), port=PORT, user="postgres", dbname="postgres"
+                host=str(server.socket_dir), port=SOCKET_NUMBER, user="postgres", dbname="postgres"
             ).close()
             return
         except psycopg.OperationalError:
@@ -115,21 +115,17 @@ def _ensure_running(server: EmbeddedServer) -> None:
     with _locked(server.lock_path("start")):
         _ensure_keeper(server)  # first, so that a server is never up without one
         if not server.is_accepting():
-            from cloneai.database import cluster
-
             cluster.start(server)
 
 
 def _ensure_keeper(server: EmbeddedServer) -> None:
     """Starts a keeper unless one lives; it is given its lock, so no moment passes in which none holds it."""
-    from cloneai.database.cluster import find_program
-
     try:
         lock_fd = _lock(server.lock_path("keeper"), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return
-    arguments = [lock_fd, server.lock_path("users"), server.data_dir, find_program("pg_ctl")]
     try:
+        arguments = [lock_fd, server.lock_path("users"), server.data_dir, cluster.find_program("pg_ctl")]
         subprocess.Popen(  # noqa: S603  (our own script)
             [sys.executable, "-I", "-S", keeper.__file__, *map(str, arguments)],
             stdin=subprocess.DEVNULL,

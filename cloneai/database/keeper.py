@@ -8,14 +8,26 @@ ends. So an exclusive lock means: no user left, and none can come while it is he
 
 import fcntl
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 
+def is_alive(*, data_dir: Path) -> bool:
+    """Whether a server listens on the socket that its pid file names; the pid may be a zombie's or a stranger's."""
+    try:
+        lines = (data_dir / "postmaster.pid").read_text().splitlines()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.connect(f"{lines[4]}/.s.PGSQL.{lines[3]}")
+    except (OSError, IndexError):
+        return False
+    return True
+
+
 def stop_server(*, data_dir: Path, pg_ctl: Path) -> None:
     """Stops the server of this data folder; its owner is the user that may."""
-    if not (data_dir / "postmaster.pid").exists():
+    if not is_alive(data_dir=data_dir):
         return
     owner = data_dir.stat()
     as_owner = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
