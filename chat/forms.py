@@ -1,0 +1,67 @@
+"""What members type in conversations."""
+
+from typing import Any
+
+from django import forms
+
+MAX_MESSAGE_CHARS = 8000  # below the context length of every model; `turns` counts tokens besides
+MAX_COMMENT_CHARS = 2000
+RATINGS = [("1", "Helpful"), ("-1", "Not helpful"), ("0", "No rating")]
+
+
+class MessageForm(forms.Form):
+    content = forms.CharField(
+        label="Your message",
+        max_length=MAX_MESSAGE_CHARS,
+        error_messages={
+            "required": "Write a message first.",
+            "max_length": "This message is too long: %(show_value)d characters of %(limit_value)d. Shorten or split it.",
+        },
+        widget=forms.Textarea(
+            attrs={
+                "rows": 1,
+                "enterkeyhint": "send",
+                "autocomplete": "off",
+                "data-composer-input": "",
+                "aria-describedby": "composer-notice",
+            }
+        ),
+    )
+
+    def __init__(self, *args: Any, clone_name: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        attrs = self.fields["content"].widget.attrs
+        attrs["placeholder"] = f"Ask {clone_name}" if clone_name else "Ask a question"
+        attrs.pop("maxlength", None)  # browsers would cut a pasted text without a word; the page counts and tells
+
+    def clean_content(self) -> str:
+        """Browsers post line ends as CRLF; sockets send LF."""
+        return self.cleaned_data["content"].replace("\r\n", "\n")
+
+
+class FeedbackForm(forms.Form):
+    """A rating, a comment, or both; what is not sent stays as it is."""
+
+    rating = forms.ChoiceField(choices=RATINGS, required=False)
+    comment = forms.CharField(max_length=MAX_COMMENT_CHARS, required=False)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if not cleaned.get("rating") and "comment" not in self.data:
+            raise forms.ValidationError("Send a rating or a comment.")
+        return cleaned
+
+
+class SessionSearchForm(forms.Form):
+    q = forms.CharField(
+        label="Search your conversations",
+        required=False,
+        max_length=100,
+        widget=forms.TextInput(
+            attrs={"type": "search", "placeholder": "Search your conversations", "autocomplete": "off"}
+        ),
+    )
+
+
+class TitleForm(forms.Form):
+    title = forms.CharField(label="Title", max_length=120)

@@ -1,0 +1,28 @@
+"""Filters for messages and summaries in templates."""
+
+from django import template
+from django.utils.safestring import SafeString
+
+from chat.markdown import render_markdown
+from chat.models import Message
+
+register = template.Library()
+
+
+@register.filter
+def answer_html(message: Message) -> SafeString:
+    """The answer as sanitised HTML, its markers linked to its sources."""
+    urls = {citation.number: citation.get_absolute_url() for citation in message.citations.all()}
+    return render_markdown(message.content, source_urls=urls)
+
+
+@register.filter
+def last_seq(message: Message) -> int:
+    """Number of the last stream frame in the saved text; -1 when there is none yet."""
+    return len(message.chunk_ends) - 1
+
+
+@register.filter
+def markdown(text: str) -> SafeString:
+    """Text of a model or a person as sanitised HTML without sources."""
+    return render_markdown(text)

@@ -1,0 +1,111 @@
+"""Pages that start, stop or show a turn: async, so that no thread waits for an answer."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from chat.forms import MAX_MESSAGE_CHARS, MessageForm
+from chat.models import ChatSession, Message, Role
+from chat.sessions import create_session
+from chat.transcripts import MESSAGES_SHOWN, load_transcript, placeholder_messages, session_title
+from chat.turns import TurnRefused, regenerate_answer, start_turn, stop_answer
+from cloneai.threads import run_in_thread
+from clones.models import Clone
+
+REFUSED_STATUS = {"turn_running": 409, "rate_limit": 429, "budget_exceeded": 429}
+
+
+@login_required
+@require_POST
+async def start(request: HttpRequest, slug: str) -> HttpResponse:
+    """Opens a conversation; a `question` in the form becomes its first message."""
+    session = await run_in_thread(_create_session, request=request, slug=slug)
+    question = request.POST.get("question", "").strip()[:MAX_MESSAGE_CHARS]
+    if question:
+        try:
+            await start_turn(session=session, user=session.user, content=question)
+        except TurnRefused as error:
+            messages.error(request, error.message)
+    return redirect(session)
+
+
+@login_required
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+async def conversation(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    """The conversation; a plain form post sends a message and comes back here."""
+    session = await run_in_thread(_own_session, request=request, session_id=session_id)
+    if request.method != "POST":
+        return await run_in_thread(_render_page, request=request, session=session)
+    form = MessageForm(request.POST, clone_name=session.clone.name)
+    if not form.is_valid():
+        return await run_in_thread(_render_page, request=request, session=session, form=form, status=422)
+    try:
+        turn = await start_turn(session=session, user=session.user, content=form.cleaned_data["content"])
+    except TurnRefused as error:
+        form.add_error("content", error.message)
+        status = REFUSED_STATUS.get(error.error_type, 422)
+        return await run_in_thread(_render_page, request=request, session=session, form=form, status=status)
+    return HttpResponseRedirect(f"{session.get_absolute_url()}#m-{turn.user_message_id}")
+
+
+@login_required
+@require_POST
+async def stop(request: HttpRequest, message_id: UUID) -> HttpResponse:
+    answer = await run_in_thread(_own_answer, request=request, message_id=message_id)
+    await stop_answer(session=answer.session, answer_id=answer.pk)
+    return _back_to(answer)
+
+
+@login_required
+@require_POST
+async def regenerate(request: HttpRequest, message_id: UUID) -> HttpResponse:
+    answer = await run_in_thread(_own_answer, request=request, message_id=message_id)
+    try:
+        await regenerate_answer(session=answer.session, user=answer.session.user, answer_id=answer.pk)
+    except TurnRefused as error:
+        messages.error(request, error.message)
+    return redirect(answer.session)
+
+
+def _create_session(*, request: HttpRequest, slug: str) -> ChatSession:
+    clone = get_object_or_404(Clone.objects.visible_to(request.user), slug=slug)
+    return create_session(user=request.user, clone=clone)
+
+
+def _own_session(*, request: HttpRequest, session_id: UUID) -> ChatSession:
+    sessions = ChatSession.objects.visible_to(request.user).select_related("clone", "user")
+    return get_object_or_404(sessions, pk=session_id)
+
+
+def _own_answer(*, request: HttpRequest, message_id: UUID) -> Message:
+    answers = Message.objects.filter(
+        role=Role.ASSISTANT, session__in=ChatSession.objects.visible_to(request.user)
+    ).select_related("session__clone", "session__user")
+    return get_object_or_404(answers, pk=message_id)
+
+
+def _back_to(answer: Message) -> HttpResponse:
+    return HttpResponseRedirect(f"{answer.session.get_absolute_url()}#m-{answer.pk}")
+
+
+def _render_page(
+    *, request: HttpRequest, session: ChatSession, form: MessageForm | None = None, status: int = 200
+) -> HttpResponse:
+    shown = request.GET.get("show", "")
+    transcript = load_transcript(session=session, shown=int(shown) if shown.isdecimal() else MESSAGES_SHOWN)
+    context = {
+        "session": session,
+        "clone": session.clone,
+        "title": session_title(session=session, clone=session.clone),
+        "transcript": transcript,
+        "form": form or MessageForm(clone_name=session.clone.name),
+        "max_message_chars": MAX_MESSAGE_CHARS,
+        **placeholder_messages(session=session),
+    }
+    return render(request, "chat/conversation.html", context, status=status)

@@ -1,0 +1,141 @@
+"""Pages about conversations that await nothing: the list, ending, summaries, feedback and sources."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.db.models import OuterRef, Q, Subquery
+from django.db.models.functions import Left
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.vary import vary_on_headers
+
+from chat.citations import open_source
+from chat.forms import FeedbackForm, SessionSearchForm, TitleForm
+from chat.models import ChatSession, Citation, Message, Role, SessionSummary, SummaryStatus, SummaryType
+from chat.sessions import end_session
+from chat.transcripts import session_title
+
+SESSIONS_PER_PAGE = 30
+PREVIEW_CHARS = 180
+SCRIPT_HEADER = "X-Requested-With"  # sent by our scripts: they want a partial or JSON instead of a page
+
+
+@login_required
+@require_safe
+def sessions(request: HttpRequest) -> HttpResponse:
+    """The member's own conversations, last active first, narrowed by `?q=`."""
+    form = SessionSearchForm(request.GET)
+    query = form.cleaned_data["q"].strip() if form.is_valid() else ""
+    found = ChatSession.objects.visible_to(request.user).select_related("clone")
+    for word in query.split()[:8]:
+        found = found.filter(Q(title__icontains=word) | Q(clone__name__icontains=word))
+    said = Message.objects.filter(session=OuterRef("pk"), is_current=True).exclude(content="")
+    found = found.annotate(preview=Subquery(said.order_by("-created_at").values(text=Left("content", PREVIEW_CHARS))[:1]))
+    page = Paginator(found, SESSIONS_PER_PAGE).get_page(request.GET.get("page"))
+    return render(request, "chat/sessions.html", {"form": form, "query": query, "page": page})
+
+
+@login_required
+@require_POST
+def end(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    session = _own_session(request, session_id)
+    end_session(session=session)
+    return redirect("chat:summary", session_id=session.pk)
+
+
+@login_required
+@require_POST
+def rename(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    session = _own_session(request, session_id)
+    form = TitleForm(request.POST)
+    if form.is_valid():
+        session.title = form.cleaned_data["title"]
+        session.save(update_fields=["title"])
+    else:
+        messages.error(request, "A title has 1 to 120 characters.")
+    return redirect("chat:sessions")
+
+
+@login_required
+@require_POST
+def delete(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    _own_session(request, session_id).delete()
+    messages.success(request, "The conversation is deleted.")
+    return redirect("chat:sessions")
+
+
+@login_required
+@never_cache
+@require_safe
+@vary_on_headers(SCRIPT_HEADER)
+def summary(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    """The latest detailed summary in whatever state it is; the page asks again until it is final."""
+    session = _own_session(request, session_id)
+    found = SessionSummary.objects.filter(session=session, summary_type=SummaryType.DETAILED).first()
+    is_pending = found is not None and found.status in (SummaryStatus.QUEUED, SummaryStatus.RUNNING)
+    context = {
+        "session": session,
+        "clone": session.clone,
+        "title": session_title(session=session, clone=session.clone),
+        "summary": found,
+        "is_pending": is_pending,
+    }
+    template = "chat/_summary.html" if _wants_partial(request) else "chat/summary.html"
+    return render(request, template, context)
+
+
+@login_required
+@require_POST
+def feedback(request: HttpRequest, message_id: UUID) -> HttpResponse:
+    """Saves a rating and a comment; JSON for the script, back to the answer for a plain form."""
+    answers = Message.objects.filter(role=Role.ASSISTANT, session__in=ChatSession.objects.visible_to(request.user))
+    answer = get_object_or_404(answers.select_related("session"), pk=message_id)
+    form = FeedbackForm(request.POST)
+    if not form.is_valid():
+        problem = " ".join(text for errors in form.errors.values() for text in errors)
+        if _wants_partial(request):
+            return JsonResponse(
+                {"error_type": "invalid_request", "message": problem, "retry_after": None}, status=422
+            )
+        messages.error(request, problem)
+        return redirect(answer.session)
+    if form.cleaned_data["rating"]:
+        answer.rating = int(form.cleaned_data["rating"]) or None
+    if "comment" in form.data:
+        answer.rating_comment = form.cleaned_data["comment"]
+    answer.save(update_fields=["rating", "rating_comment"])
+    if _wants_partial(request):
+        return JsonResponse({"rating": answer.rating, "comment": answer.rating_comment})
+    return HttpResponseRedirect(f"{answer.session.get_absolute_url()}#m-{answer.pk}")
+
+
+@login_required
+@require_safe
+@vary_on_headers(SCRIPT_HEADER)
+def source(request: HttpRequest, citation_id: UUID) -> HttpResponse:
+    """The passage behind a citation in its page; the script gets the article alone, for its panel."""
+    citations = Citation.objects.visible_to(request.user).select_related("message__session__clone", "document")
+    citation = get_object_or_404(citations, pk=citation_id)
+    session = citation.message.session
+    context = {
+        "citation": citation,
+        "source": open_source(citation=citation),
+        "session": session,
+        "clone": session.clone,
+        "is_own": session.user_id == request.user.pk,
+        "title": session_title(session=session, clone=session.clone),
+    }
+    template = "chat/_source.html" if _wants_partial(request) else "chat/source.html"
+    return render(request, template, context)
+
+
+def _own_session(request: HttpRequest, session_id: UUID) -> ChatSession:
+    return get_object_or_404(ChatSession.objects.visible_to(request.user).select_related("clone"), pk=session_id)
+
+
+def _wants_partial(request: HttpRequest) -> bool:
+    return request.headers.get(SCRIPT_HEADER) == "fetch"

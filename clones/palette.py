@@ -1,0 +1,83 @@
+"""A clone's accent colour made legible: fills, text and tints for the light and the dark theme.
+
+Colours are `#rrggbb`. Contrast is WCAG 2.2's ratio of relative luminances, 1 to 21: text needs 4.5, shapes need 3.
+"""
+
+import re
+from dataclasses import dataclass
+
+DEFAULT_ACCENT = "#2f6f5e"
+LIGHT_PAGE = "#fbfaf7"  # --page in static/css/tokens.css
+DARK_PAGE = "#171614"
+TEXT_CONTRAST = 4.6  # a little above the norm, so that rounding never falls below it
+SHAPE_CONTRAST = 3.1
+SOFT_SHARE = 0.1
+STEP = 0.04
+
+Rgb = tuple[int, int, int]
+BLACK: Rgb = (0, 0, 0)
+WHITE: Rgb = (255, 255, 255)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Palette:
+    """One theme's colours: `fill` with `on_fill` written on it, `text` on the page or on `soft`."""
+
+    fill: str
+    on_fill: str
+    text: str
+    soft: str
+
+
+def palette_for(*, accent: str, is_dark: bool = False) -> Palette:
+    """The accent for one theme; anything that is no colour counts as the default accent."""
+    page = _parse(DARK_PAGE if is_dark else LIGHT_PAGE)
+    colour = _parse(accent if re.fullmatch(r"#[0-9a-fA-F]{6}", accent) else DEFAULT_ACCENT)
+    away_from_page = WHITE if is_dark else BLACK
+    fill = _strengthen(colour, towards=away_from_page, against=(page,), ratio=SHAPE_CONTRAST)
+    soft = _mix(page, colour, share=SOFT_SHARE)
+    text = _strengthen(colour, towards=away_from_page, against=(page, soft), ratio=TEXT_CONTRAST)
+    on_fill = max(WHITE, BLACK, key=lambda ink: _contrast(ink, fill))
+    return Palette(fill=_format(fill), on_fill=_format(on_fill), text=_format(text), soft=_format(soft))
+
+
+def contrast_ratio(first: str, second: str) -> float:
+    """WCAG contrast of two `#rrggbb` colours, 1 to 21."""
+    return _contrast(_parse(first), _parse(second))
+
+
+def _strengthen(colour: Rgb, *, towards: Rgb, against: tuple[Rgb, ...], ratio: float) -> Rgb:
+    """The nearest mix of `colour` with `towards` that stands out from every background."""
+    share, mixed = 0.0, colour
+    while share < 1 and min(_contrast(mixed, background) for background in against) < ratio:
+        share = min(1.0, share + STEP)
+        mixed = _mix(colour, towards, share=share)
+    return mixed
+
+
+def _contrast(first: Rgb, second: Rgb) -> float:
+    darker, lighter = sorted((_luminance(first), _luminance(second)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(colour: Rgb) -> float:
+    """Relative luminance as WCAG 2.2 defines it."""
+    red, green, blue = (
+        value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+        for value in (channel / 255 for channel in colour)
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _mix(first: Rgb, second: Rgb, *, share: float) -> Rgb:
+    """`first` with `share` of `second`, 0 to 1."""
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(first, second, strict=True))
+    return red, green, blue
+
+
+def _parse(colour: str) -> Rgb:
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def _format(colour: Rgb) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)
