@@ -1,0 +1,118 @@
+"""Experts upload documents, follow them and check what a question finds. Own pages: `admin_pages`."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.forms import Script
+from django.http import HttpRequest, HttpResponseBase
+from django.template.defaultfilters import filesizeformat
+from django.template.loader import render_to_string
+from django.urls import URLPattern, path
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+from cloneai.accounts.admin_access import EXPERT, RoleAdmin, record_action
+from clones.admin_filters import OwnCloneFilter
+from knowledge import admin_pages
+from knowledge.models import Document, Status
+from knowledge.uploads import delete_document, retry_document
+
+
+@admin.register(Document)
+class DocumentAdmin(RoleAdmin):
+    viewed_by = changed_by = deleted_by = added_by = (EXPERT,)
+    rows = "editable_by"
+    list_display = ("title", "clone", "state", "pages", "passages", "size", "created_at")
+    list_select_related = ("clone",)
+    list_filter = (OwnCloneFilter, "status")
+    search_fields = ("title", "file_name")
+    actions = ("retry",)
+    change_form_outer_before_template = "admin/knowledge/document/panel.html"
+    fields = (
+        "title",
+        "clone",
+        "file_name",
+        "kind",
+        "size",
+        "tokens",
+        "uploaded_by",
+        "created_at",
+        "ready_at",
+    )
+    readonly_fields = tuple(name for name in fields if name != "title")
+
+    class Media:
+        js = (Script("admin_extra/documents.js", type="module"),)
+
+    def get_urls(self) -> list[URLPattern]:
+        pages: list[tuple[str, str, Callable[..., HttpResponseBase]]] = [
+            ("status/", "document_status", admin_pages.show_status),
+            ("<uuid:document_id>/text/", "document_text", admin_pages.show_text),
+            ("<uuid:document_id>/passages/", "document_passages", admin_pages.show_passages),
+            ("<uuid:document_id>/replace/", "document_replace", admin_pages.replace_file),
+            ("<uuid:document_id>/retry/", "document_retry", admin_pages.retry),
+            ("check/<int:clone_id>/", "retrieval_check", admin_pages.check_retrieval),
+        ]
+        own = [
+            path(route, self.admin_site.admin_view(partial(view, self)), name=f"knowledge_{name}")
+            for route, name, view in pages
+        ]
+        return own + super().get_urls()
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponseBase:
+        return admin_pages.upload(self, request)
+
+    def delete_model(self, request: HttpRequest, obj: Document) -> None:
+        record_action(
+            actor=request.user, action="document.delete", target=obj, title=obj.title, clone=obj.clone_id
+        )
+        delete_document(document=obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Document]) -> None:
+        for document in queryset:
+            self.delete_model(request, document)
+
+    @admin.action(description="Try again (failed ones)", permissions=["change"])
+    def retry(self, request: HttpRequest, queryset: QuerySet[Document]) -> None:
+        failed = list(queryset.filter(status=Status.FAILED))
+        for document in failed:
+            retry_document(document=document)
+        if failed:
+            self.message_user(request, f"{len(failed)} documents wait to be read again.", messages.SUCCESS)
+        else:
+            self.message_user(
+                request, "None of these has failed, so there is nothing to retry.", messages.WARNING
+            )
+
+    @display(description="State", ordering="status")
+    def state(self, document: Document) -> SafeString:
+        return render_to_string("admin/knowledge/document/_state.html", {"document": document})
+
+    @display(description="Pages", ordering="page_count")
+    def pages(self, document: Document) -> SafeString:
+        return _count(document, "page_count")
+
+    @display(description="Passages", ordering="chunk_count")
+    def passages(self, document: Document) -> SafeString:
+        return _count(document, "chunk_count")
+
+    @display(description="Size", ordering="size_bytes")
+    def size(self, document: Document) -> str:
+        return filesizeformat(document.size_bytes)
+
+    @display(description="Tokens")
+    def tokens(self, document: Document) -> str:
+        return f"{document.token_count:,}"
+
+
+def _count(document: Document, name: str) -> SafeString:
+    """A number that the page's script refreshes."""
+    return format_html(
+        '<span data-document-{}="{}">{}</span>', name.replace("_", "-"), document.pk, getattr(document, name)
+    )

@@ -1,0 +1,61 @@
+"""Forms of the document pages: upload of many files, replacement, the retrieval check."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.core.files.uploadedfile import UploadedFile
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from clones.models import Clone
+
+ACCEPTED = ".pdf,.docx,.txt,.md,.markdown,.html,.htm"
+
+
+class ManyFilesInput(forms.ClearableFileInput):
+    allow_multiple_selected = True
+    template_name = "django/forms/widgets/file.html"
+
+
+class ManyFilesField(forms.FileField):
+    """Cleans to a list of files. An empty file is let through: the pipeline refuses it with its reason."""
+
+    widget = ManyFilesInput(attrs={"class": "ax-file", "accept": ACCEPTED})
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_empty_file=True, **kwargs)
+
+    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile]:
+        files: Sequence[Any] = data if isinstance(data, list | tuple) else [data]
+        return [super(ManyFilesField, self).clean(file, initial) for file in files or [None]]
+
+
+class UploadForm(forms.Form):
+    clone = forms.ModelChoiceField(
+        queryset=Clone.objects.none(), widget=UnfoldAdminSelectWidget, empty_label="Choose a clone"
+    )
+    files = ManyFilesField(label="Files", error_messages={"required": "Choose at least one file."})
+
+    def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        clones = Clone.objects.editable_by(user)
+        self.fields["clone"].queryset = clones  # type: ignore[attr-defined]
+        self.has_clones = clones.exists()
+        if not self.initial.get("clone"):
+            self.initial["clone"] = clones.order_by("-created_at").first()
+
+
+class ReplaceForm(forms.Form):
+    file = forms.FileField(
+        allow_empty_file=True,
+        widget=forms.FileInput(attrs={"class": "ax-file", "accept": ACCEPTED}),
+        error_messages={"required": "Choose the new file."},
+    )
+
+
+class CheckForm(forms.Form):
+    question = forms.CharField(
+        max_length=1000,
+        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "Ask as a member would"}),
+        error_messages={"required": "Type a question."},
+    )
