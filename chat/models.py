@@ -114,6 +114,7 @@ class Message(models.Model):
     query_used = models.TextField(blank=True)
     error_type = models.CharField(max_length=40, blank=True)
     error_message = models.TextField(blank=True)
+    error_retry_after_seconds = models.PositiveIntegerField(null=True)
     rating = models.SmallIntegerField(null=True, blank=True, choices=[(1, "Helpful"), (-1, "Not helpful")])
     rating_comment = models.TextField(max_length=2000, blank=True)
 

@@ -14,7 +14,7 @@ from ninja.utils import check_csrf
 from billing.api import router as billing_router
 from billing.metering import MeteredCallError
 from chat.api import router as chat_router
-from chat.turns import TurnRefused
+from chat.turn_records import AnswerFailed, TurnRefused
 from cloneai.accounts.models import ApiKey, User
 from clones.api import router as clones_router
 from knowledge.api import router as knowledge_router
@@ -22,7 +22,7 @@ from knowledge.api import router as knowledge_router
 logger = logging.getLogger(__name__)
 
 PROVIDER_STATUS = {"budget_exceeded": 429, "rate_limit": 503, "connection": 503, "timeout": 503, "authentication": 503}
-REFUSED_TURN_STATUS = {"not_found": 404, "rate_limit": 429, "turn_running": 409}
+REFUSED_TURN_STATUS = {"not_found": 404, "rate_limit": 429, "turn_running": 409, "timeout": 504}
 
 
 class KeyOrSession:
@@ -87,6 +87,12 @@ def on_bad_value(request: HttpRequest, error: DjangoValidationError) -> HttpResp
 @api.exception_handler(TurnRefused)
 def on_refused_turn(request: HttpRequest, error: TurnRefused) -> HttpResponse:
     status = REFUSED_TURN_STATUS.get(error.error_type, 422)
+    return answer_error(request, status, error.error_type, error.message, error.retry_after)
+
+
+@api.exception_handler(AnswerFailed)
+def on_failed_answer(request: HttpRequest, error: AnswerFailed) -> HttpResponse:
+    status = PROVIDER_STATUS.get(error.error_type, 502)
     return answer_error(request, status, error.error_type, error.message, error.retry_after)
 
 

@@ -1,0 +1,237 @@
+"""The socket of one open conversation: takes orders, shows frames. It owns nothing; turns go on without it.
+
+Frames of an answer are forwarded only in the order of their `seq`. A gap (a late join, a dropped layer message, a
+`resume`) is closed by asking the writer, or for a finished answer the database, to replay what is missing.
+"""
+
+import asyncio
+import json
+import time
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.contrib.auth import SESSION_KEY
+
+from chat.frames import Frame, error_frame, final_frame, missed_frames, session_group, start_frame, user_message_frame
+from chat.models import ChatSession, Message
+from chat.streaming import send_to_session, send_to_writer, spawn
+from chat.turn_records import interrupt_stale_answers, load_turn
+from chat.turns import TurnRefused, edit_message, regenerate_answer, start_turn, stop_answer
+from cloneai.accounts.models import User
+from cloneai.threads import run_in_thread
+
+NOT_LOGGED_IN, UNKNOWN_SESSION, IDLE, TOO_MANY = 4401, 4404, 4408, 4429
+TOO_BIG = 1009
+MAX_FRAME_BYTES = 64 * 1024
+MAX_FRAMES, FRAMES_WINDOW_SECONDS = 40, 10.0
+MAX_SOCKETS_PER_USER = 20
+RECHECK_SECONDS = 15.0
+IDLE_SECONDS = 60 * 60.0
+
+_sockets_of_user: Counter[int] = Counter()
+
+
+class ChatConsumer(AsyncWebsocketConsumer):
+    """See `contracts.md` for frames and close codes."""
+
+    async def connect(self) -> None:
+        self.is_counted = False
+        self.checker: asyncio.Task[Any] | None = None
+        self.expected_seq: dict[str, int] = {}
+        self.replay_pending: set[str] = set()
+        self.recent_frames: deque[float] = deque(maxlen=MAX_FRAMES)
+        self.last_frame_at = time.monotonic()
+        self.session_id: UUID = self.scope["url_route"]["kwargs"]["session_id"]
+        user = self.scope["user"]
+        if not user.is_authenticated or not user.is_active:
+            await self.close(code=NOT_LOGGED_IN)
+            return
+        session = await run_in_thread(_open_session, session_id=self.session_id, user=user)
+        await self.accept()
+        if session is None:
+            await self.close(code=UNKNOWN_SESSION)
+            return
+        if _sockets_of_user[user.pk] >= MAX_SOCKETS_PER_USER:
+            await self.close(code=TOO_MANY)
+            return
+        _sockets_of_user[user.pk] += 1
+        self.is_counted = True
+        self.session, self.user = session, user
+        await self.channel_layer.group_add(session_group(self.session_id), self.channel_name)
+        self.checker = spawn(self._recheck())
+
+    async def disconnect(self, code: int) -> None:
+        if self.checker is not None:
+            self.checker.cancel()
+        if self.is_counted:
+            _sockets_of_user[self.user.pk] -= 1
+            if not _sockets_of_user[self.user.pk]:
+                del _sockets_of_user[self.user.pk]
+            await self.channel_layer.group_discard(session_group(self.session_id), self.channel_name)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        now = time.monotonic()
+        self.last_frame_at = now
+        if len(self.recent_frames) == MAX_FRAMES and now - self.recent_frames[0] < FRAMES_WINDOW_SECONDS:
+            await self.close(code=TOO_MANY)
+            return
+        self.recent_frames.append(now)
+        if text_data is None or len(text_data) > MAX_FRAME_BYTES or len(text_data.encode()) > MAX_FRAME_BYTES:
+            await self.close(code=TOO_BIG)
+            return
+        try:
+            frame = json.loads(text_data)
+            handle = self._handlers()[frame["type"]]
+            await handle(frame)
+        except TurnRefused as error:
+            await self._refuse(error.error_type, error.message, error.retry_after)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            await self._refuse("invalid_request", "This frame is not one that the chat knows. See the documentation.")
+
+    def _handlers(self) -> dict[str, Callable[[Frame], Awaitable[None]]]:
+        return {
+            "message": self._on_message,
+            "stop": self._on_stop,
+            "regenerate": self._on_regenerate,
+            "edit": self._on_edit,
+            "resume": self._on_resume,
+        }
+
+    async def _on_message(self, frame: Frame) -> None:
+        client_message_id = UUID(frame["client_message_id"]) if frame.get("client_message_id") else None
+        started = await start_turn(
+            session=self.session, user=self.user, content=_text(frame), client_message_id=client_message_id
+        )
+        if not started.is_new:  # a repeated send: this socket gets the turn again from its beginning
+            question = await run_in_thread(Message.objects.get, pk=started.user_message_id)
+            await self._send(user_message_frame(question))
+            await self._resume(answer_id=started.answer_id, after_seq=-1)
+
+    async def _on_stop(self, frame: Frame) -> None:
+        await stop_answer(session=self.session, answer_id=UUID(frame["message_id"]))
+
+    async def _on_regenerate(self, frame: Frame) -> None:
+        await regenerate_answer(session=self.session, user=self.user, answer_id=UUID(frame["message_id"]))
+
+    async def _on_edit(self, frame: Frame) -> None:
+        await edit_message(
+            session=self.session, user=self.user, message_id=UUID(frame["message_id"]), content=_text(frame)
+        )
+
+    async def _on_resume(self, frame: Frame) -> None:
+        await self._resume(answer_id=UUID(frame["message_id"]), after_seq=max(-1, int(frame["after_seq"])))
+
+    async def _resume(self, *, answer_id: UUID, after_seq: int) -> None:
+        answer = await run_in_thread(_find_answer, session_id=self.session_id, answer_id=answer_id)
+        if answer is None:
+            await self._refuse("not_found", "There is no such answer in this conversation.")
+            return
+        self.expected_seq[str(answer_id)] = after_seq + 1
+        if after_seq < 0:
+            await self._send(start_frame(answer_id=answer_id, reply_to=answer.reply_to_id))
+        if answer.is_running:
+            await self._ask_for_replay(str(answer_id))
+            return
+        for missed in missed_frames(answer=answer, after_seq=after_seq):
+            await self._forward(missed)
+        await self._forward(await run_in_thread(final_frame, answer))
+
+    async def _ask_for_replay(self, answer_id: str) -> None:
+        self.replay_pending.add(answer_id)
+        order = {
+            "type": "answer.replay",
+            "after_seq": self.expected_seq[answer_id] - 1,
+            "channel": self.channel_name,
+        }
+        await send_to_writer(answer_id=UUID(answer_id), order=order)
+
+    async def turn_frame(self, event: dict[str, Any]) -> None:
+        """A live frame from the channel layer."""
+        await self._forward(event["frame"])
+
+    async def turn_replay(self, event: dict[str, Any]) -> None:
+        """Frames that this socket asked the writer for."""
+        for frame in event["frames"]:
+            self.replay_pending.discard(frame["message_id"])
+            await self._forward(frame)
+
+    async def _forward(self, frame: Frame) -> None:
+        """Sends a frame unless it was sent before; asks for a replay when frames are missing before it."""
+        if frame["type"] != "ai_response_chunk":
+            await self._send(frame)
+            return
+        answer_id, seq = frame["message_id"], frame["seq"]
+        expected = self.expected_seq.get(answer_id, 0)
+        if seq < expected:
+            return
+        if seq > expected:
+            self.expected_seq[answer_id] = expected
+            if frame["is_complete"]:  # the writer is gone, so the database has everything
+                await self._resume(answer_id=UUID(answer_id), after_seq=expected - 1)
+            elif answer_id not in self.replay_pending:
+                await self._ask_for_replay(answer_id)
+            return
+        self.replay_pending.discard(answer_id)
+        self.expected_seq[answer_id] = seq + 1
+        await self._send(frame)
+        if frame["is_complete"]:
+            del self.expected_seq[answer_id]
+
+    async def _recheck(self) -> None:
+        """Ends the socket within `RECHECK_SECONDS` of a logout, a deactivation or a lost permission, or when idle."""
+        while True:
+            await asyncio.sleep(RECHECK_SECONDS)
+            state = await run_in_thread(
+                _check_access,
+                session_id=self.session_id,
+                user_id=self.user.pk,
+                login_key=self.scope["session"].session_key,
+            )
+            if state is not None:
+                await self.close(code=state)
+                return
+            if time.monotonic() - self.last_frame_at > IDLE_SECONDS:
+                await self.close(code=IDLE)
+                return
+            for answer in await run_in_thread(interrupt_stale_answers, session_id=self.session_id):
+                await send_to_session(session_id=self.session_id, frame=await run_in_thread(final_frame, answer))
+
+    async def _refuse(self, error_type: str, message: str, retry_after: int | None = None) -> None:
+        await self._send(error_frame(error_type=error_type, message=message, retry_after=retry_after))
+
+    async def _send(self, frame: Frame) -> None:
+        await self.send(text_data=json.dumps(frame, ensure_ascii=False))
+
+
+def _text(frame: Frame) -> str:
+    content = frame["content"]
+    if not isinstance(content, str):
+        raise TypeError("content must be text")
+    return content
+
+
+def _open_session(*, session_id: UUID, user: User) -> ChatSession | None:
+    interrupt_stale_answers(session_id=session_id)
+    return ChatSession.objects.visible_to(user).select_related("clone", "user").filter(pk=session_id).first()
+
+
+def _find_answer(*, session_id: UUID, answer_id: UUID) -> Message | None:
+    if not Message.objects.filter(pk=answer_id, session_id=session_id, role="assistant").exists():
+        return None
+    return load_turn(answer_id=answer_id)
+
+
+def _check_access(*, session_id: UUID, user_id: int, login_key: str | None) -> int | None:
+    """The close code when this socket may not stay open, else None."""
+    from django.contrib.sessions.backends.db import SessionStore
+
+    login = SessionStore(session_key=login_key)
+    user = User.objects.filter(pk=user_id, is_active=True).first()
+    if user is None or str(login.get(SESSION_KEY)) != str(user_id):
+        return NOT_LOGGED_IN
+    if not ChatSession.objects.visible_to(user).filter(pk=session_id).exists():
+        return UNKNOWN_SESSION
+    return None

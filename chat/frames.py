@@ -1,0 +1,138 @@
+"""WebSocket frames, to the letter of `contracts.md`, and the channel names that they travel by."""
+
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.template.loader import render_to_string
+
+from billing.reports import session_cost_usd
+from chat.markdown import render_markdown
+from chat.models import Citation, Message, MessageStatus
+
+Frame = dict[str, Any]
+
+FINAL_STATUS = {
+    MessageStatus.COMPLETE: "complete",
+    MessageStatus.STOPPED: "stopped",
+    MessageStatus.INTERRUPTED: "interrupted",
+    MessageStatus.FAILED: "interrupted",
+}
+NO_CONTEXT = {"score": 0.0, "status": "no_context", "chunk_count": 0, "diversity": 0}
+
+
+def session_group(session_id: UUID | str) -> str:
+    """Every socket of a session listens here."""
+    return f"session.{UUID(str(session_id)).hex}"
+
+
+def answer_group(answer_id: UUID | str) -> str:
+    """The writer of an answer listens here, for `stop` and `replay`."""
+    return f"answer.{UUID(str(answer_id)).hex}"
+
+
+def usd(amount: Decimal) -> str:
+    """Eight places, as the contract has it."""
+    return f"{amount:.8f}"
+
+
+def user_message_frame(message: Message) -> Frame:
+    return {
+        "type": "user_message",
+        "message_id": str(message.pk),
+        "client_message_id": str(message.client_message_id) if message.client_message_id else None,
+        "content": message.content,
+    }
+
+
+def start_frame(*, answer_id: UUID, reply_to: UUID | None) -> Frame:
+    return {"type": "ai_response_start", "message_id": str(answer_id), "reply_to": str(reply_to)}
+
+
+def chunk_frame(*, answer_id: UUID, seq: int, content: str) -> Frame:
+    return {
+        "type": "ai_response_chunk",
+        "message_id": str(answer_id),
+        "seq": seq,
+        "content": content,
+        "is_complete": False,
+    }
+
+
+def error_frame(
+    *, error_type: str, message: str, retry_after: int | None = None, message_id: UUID | str | None = None
+) -> Frame:
+    return {
+        "type": "error",
+        "error_type": error_type,
+        "message": message,
+        "retry_after": retry_after,
+        "message_id": str(message_id) if message_id else None,
+    }
+
+
+def missed_frames(*, answer: Message, after_seq: int) -> list[Frame]:
+    """The frames of a stored answer behind `after_seq`, cut where they were cut when they were first sent."""
+    starts = [0, *answer.chunk_ends]
+    return [
+        chunk_frame(answer_id=answer.pk, seq=seq, content=answer.content[starts[seq] : end])
+        for seq, end in enumerate(answer.chunk_ends)
+        if seq > after_seq
+    ]
+
+
+def describe_sources(citations: list[Citation]) -> list[dict[str, Any]]:
+    return [
+        {
+            "number": citation.number,
+            "title": citation.title,
+            "page": citation.page,
+            "similarity_score": round(citation.similarity_score, 4),
+            "chunk_id": str(citation.chunk_id or ""),
+            "url": citation.get_absolute_url(),
+        }
+        for citation in citations
+    ]
+
+
+def describe_answer(answer: Message) -> dict[str, Any]:
+    """A finished answer as both the socket and the JSON API give it; queries its citations and the session's cost."""
+    citations = list(answer.citations.all())
+    return {
+        "message_id": str(answer.pk),
+        "html": render_answer(answer, citations),
+        "sources": describe_sources(citations),
+        "retrieval_quality": answer.retrieval_quality or NO_CONTEXT,
+        "model": answer.model,
+        "tokens_used": answer.tokens_used,
+        "input_tokens": answer.input_tokens,
+        "output_tokens": answer.output_tokens,
+        "cost": usd(answer.cost_usd),
+        "session_cost": usd(session_cost_usd(answer.session_id)),
+        "processing_time_ms": answer.processing_time_ms,
+        "rag_enabled": answer.context_chunks_used > 0,
+        "context_chunks_used": answer.context_chunks_used,
+        "status": FINAL_STATUS[MessageStatus(answer.status)],
+    }
+
+
+def final_frame(answer: Message) -> Frame:
+    """The last frame of an answer. `rendered` is the whole message as the page shows it."""
+    return {
+        "type": "ai_response_chunk",
+        "seq": len(answer.chunk_ends),
+        "content": "",
+        "is_complete": True,
+        "full_response": answer.content,
+        **describe_answer(answer),
+        "rendered": render_to_string(
+            "chat/_message.html",
+            {"message": answer, "session": answer.session, "clone": answer.session.clone},
+        ),
+    }
+
+
+def render_answer(answer: Message, citations: list[Citation]) -> str:
+    """The answer's Markdown as safe HTML, its markers linked to their sources."""
+    urls = {citation.number: citation.get_absolute_url() for citation in citations if citation.is_cited}
+    return render_markdown(answer.content, source_urls=urls)

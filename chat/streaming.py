@@ -1,0 +1,160 @@
+"""Shows an answer while it is written, to whoever listens, and keeps what was written safe.
+
+`AnswerWriter` cuts the text into numbered frames: the first piece goes out at once, later ones are gathered for
+`COALESCE_SECONDS`. It listens for `stop` and `replay`, which any process may send through the channel layer. One
+task per process writes the text of all running answers to the database every `HEARTBEAT_SECONDS`, in one statement.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+from channels.layers import get_channel_layer
+from django.utils import timezone
+
+from chat.frames import Frame, answer_group, chunk_frame, session_group
+from chat.models import Message, MessageStatus
+from cloneai.threads import run_in_thread
+
+COALESCE_SECONDS = 0.04
+HEARTBEAT_SECONDS = 5.0
+
+_running: dict[UUID, "AnswerWriter"] = {}
+_tasks: set[asyncio.Task[Any]] = set()
+_keeper: asyncio.Task[Any] | None = None
+
+
+def spawn(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    """Runs `work` in the background of this event loop, independent of the request that asked for it."""
+    task = asyncio.get_running_loop().create_task(work)
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+    return task
+
+
+async def send_to_session(*, session_id: UUID, frame: Frame) -> None:
+    await get_channel_layer().group_send(session_group(session_id), {"type": "turn.frame", "frame": frame})
+
+
+async def send_to_writer(*, answer_id: UUID, order: dict[str, Any]) -> None:
+    """Reaches the process that writes the answer, if one does."""
+    await get_channel_layer().group_send(answer_group(answer_id), order)
+
+
+class AnswerWriter:
+    """The one writer of a running answer; use as `async with`. `text` is what has been written so far."""
+
+    def __init__(self, *, answer_id: UUID, session_id: UUID) -> None:
+        self.answer_id = answer_id
+        self.session_id = session_id
+        self.text = ""
+        self.chunk_ends: list[int] = []
+        self.was_stopped = False
+        self._stop = asyncio.Event()
+        self._sent_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._sending = asyncio.Lock()
+        self._layer = get_channel_layer()
+
+    async def __aenter__(self) -> Self:
+        self._channel = await self._layer.new_channel("writer")
+        await self._layer.group_add(answer_group(self.answer_id), self._channel)
+        self._listener = spawn(self._listen())
+        _running[self.answer_id] = self
+        _ensure_keeper()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _running.pop(self.answer_id, None)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._listener.cancel()
+        await self._layer.group_discard(answer_group(self.answer_id), self._channel)
+
+    async def write(self, text: str) -> None:
+        """Appends to the answer; it is sent now, or with the next pieces at most `COALESCE_SECONDS` later."""
+        self.text += text
+        wait_seconds = self._sent_at + COALESCE_SECONDS - asyncio.get_running_loop().time()
+        if wait_seconds <= 0:
+            await self.flush()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(wait_seconds, lambda: spawn(self.flush()))
+
+    async def flush(self) -> None:
+        """Sends what has not been sent yet as one frame."""
+        async with self._sending:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            start, end = self._sent_length, len(self.text)
+            if start == end:
+                return
+            self.chunk_ends.append(end)
+            self._sent_at = asyncio.get_running_loop().time()
+            await send_to_session(session_id=self.session_id, frame=self._frame(len(self.chunk_ends) - 1))
+
+    async def run_until_stopped(self, work: Coroutine[Any, Any, None]) -> None:
+        """Awaits `work`, or cancels it as soon as somebody asks to stop; raises what `work` raises."""
+        task = spawn(work)
+        stop = spawn(self._stop.wait())
+        try:
+            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                self.was_stopped = True
+                task.cancel()
+            await task
+        except asyncio.CancelledError:
+            if not self.was_stopped:
+                task.cancel()
+                raise
+        finally:
+            stop.cancel()
+
+    @property
+    def _sent_length(self) -> int:
+        return self.chunk_ends[-1] if self.chunk_ends else 0
+
+    def _frame(self, seq: int) -> Frame:
+        start = self.chunk_ends[seq - 1] if seq else 0
+        return chunk_frame(answer_id=self.answer_id, seq=seq, content=self.text[start : self.chunk_ends[seq]])
+
+    async def _listen(self) -> None:
+        while True:
+            order = await self._layer.receive(self._channel)
+            if order["type"] == "answer.stop":
+                self._stop.set()
+            elif order["type"] == "answer.replay":
+                async with self._sending:  # no live frame may overtake the replay
+                    frames = [self._frame(seq) for seq in range(order["after_seq"] + 1, len(self.chunk_ends))]
+                    await self._layer.send(order["channel"], {"type": "turn.replay", "frames": frames})
+
+
+def _ensure_keeper() -> None:
+    global _keeper
+    if _keeper is None or _keeper.done() or _keeper.get_loop() is not asyncio.get_running_loop():
+        _keeper = spawn(_keep_alive())
+
+
+async def _keep_alive() -> None:
+    """Saves text and heartbeat of this process's running answers until there are none."""
+    while _running:
+        await asyncio.sleep(HEARTBEAT_SECONDS)
+        drafts = [(writer.answer_id, writer.text, list(writer.chunk_ends)) for writer in _running.values()]
+        if drafts:
+            await run_in_thread(_save_drafts, drafts)
+
+
+def _save_drafts(drafts: list[tuple[UUID, str, list[int]]]) -> None:
+    """One statement for all of them. Text behind the last frame is not saved: a replay could not cut it."""
+    now = timezone.now()
+    Message.objects.filter(status=MessageStatus.STREAMING).bulk_update(
+        [
+            Message(pk=pk, content=text[: ends[-1]] if ends else "", chunk_ends=ends, heartbeat_at=now)
+            for pk, text, ends in drafts
+        ],
+        ["content", "chunk_ends", "heartbeat_at"],
+    )

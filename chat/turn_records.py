@@ -1,0 +1,250 @@
+"""The database's side of a turn: what is saved before, while and after an answer is written. All sync."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q, Sum
+from django.utils import timezone
+
+from billing.metering import ChatMessage, MeteredCallError
+from billing.model_choice import Task, choose_model
+from billing.models import CostRecord, Purpose
+from billing.tokens import count_tokens
+from chat.citations import build_citations
+from chat.context import is_small_talk, max_question_tokens
+from chat.models import ChatSession, Citation, KnowledgeGap, Message, MessageStatus, Role
+from clones.models import Clone
+from knowledge.retrieval import Passage, SearchResult
+
+MAX_QUESTION_CHARS = 32_000
+MAX_HISTORY_MESSAGES = 40
+STALE_AFTER = timedelta(seconds=20)
+TITLE_CHARS = 60
+
+
+class TurnRefused(Exception):
+    """A turn that cannot begin. `error_type`: invalid_request, turn_running, not_found or rate_limit."""
+
+    def __init__(self, *, error_type: str, message: str, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.error_type = error_type
+        self.message = message
+        self.retry_after = retry_after
+
+
+class AnswerFailed(TurnRefused):
+    """A turn that began and came to nothing because the provider's call failed; `error_type` is the call's."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartedTurn:
+    """`is_new` is false when this client message id was seen before; `question` is set when one was saved now."""
+
+    user_message_id: UUID
+    answer_id: UUID
+    is_new: bool
+    question: Message | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFigures:
+    model: str
+    processing_time_ms: int
+    time_to_first_token_ms: int | None
+
+
+def check_question(*, clone: Clone, content: str) -> str:
+    """The question without surrounding blanks. Raises TurnRefused when it is empty or longer than fits."""
+    question = content.replace("\x00", "").strip()
+    if not question:
+        raise TurnRefused(error_type="invalid_request", message="Your message is empty. Write something first.")
+    model = choose_model(task=Task.CHAT, override=clone.chat_model)
+    limit_tokens = max_question_tokens(clone=clone, model=model)
+    tokens = len(question) // 2 if len(question) > MAX_QUESTION_CHARS else count_tokens(question, model=model)
+    if tokens > limit_tokens:
+        raise TurnRefused(
+            error_type="invalid_request",
+            message=f"Your message is too long: about {tokens:,} tokens, and {limit_tokens:,} fit "
+            f"(about {limit_tokens * 3 // 4:,} words). Shorten it, or send it in parts.",
+        )
+    return question
+
+
+def save_question(*, session_id: UUID, content: str, client_message_id: UUID | None) -> StartedTurn:
+    """Question and empty answer in one transaction; the turn that is already there for a known client message id."""
+    with transaction.atomic():
+        session = ChatSession.objects.select_for_update(of=("self",)).get(pk=session_id)
+        if client_message_id is not None and (
+            known := session.messages.filter(client_message_id=client_message_id).first()
+        ):
+            answer = known.replies.order_by("-is_current", "-created_at")[0]
+            return StartedTurn(user_message_id=known.pk, answer_id=answer.pk, is_new=False)
+        _refuse_when_closed_or_running(session)
+        question = Message.objects.create(
+            session=session, role=Role.USER, content=content, client_message_id=client_message_id
+        )
+        session.title = session.title or _shorten(content)
+        return _save_answer_row(session=session, question=question, is_new_question=True)
+
+
+def save_regeneration(*, session_id: UUID, answer_id: UUID) -> StartedTurn:
+    with transaction.atomic():
+        session = ChatSession.objects.select_for_update(of=("self",)).get(pk=session_id)
+        _refuse_when_closed_or_running(session)
+        current = session.messages.filter(is_current=True)
+        old = current.filter(pk=answer_id, role=Role.ASSISTANT).select_related("reply_to").first()
+        last = current.filter(role=Role.ASSISTANT).order_by("-created_at").first()
+        if old is None or old != last or old.reply_to is None:
+            raise TurnRefused(error_type="invalid_request", message="Only the last answer can be written anew.")
+        Message.objects.filter(pk=old.pk).update(is_current=False)
+        return _save_answer_row(session=session, question=old.reply_to, is_new_question=False)
+
+
+def save_edit(*, session_id: UUID, message_id: UUID, content: str) -> StartedTurn:
+    with transaction.atomic():
+        session = ChatSession.objects.select_for_update(of=("self",)).get(pk=session_id)
+        _refuse_when_closed_or_running(session)
+        last = session.messages.filter(is_current=True, role=Role.USER).order_by("-created_at").first()
+        if last is None or last.pk != message_id:
+            raise TurnRefused(error_type="invalid_request", message="Only your last message can be edited.")
+        Message.objects.filter(Q(pk=last.pk) | Q(reply_to=last)).update(is_current=False)
+        question = Message.objects.create(session=session, role=Role.USER, content=content)
+        return _save_answer_row(session=session, question=question, is_new_question=True)
+
+
+def request_stop(*, session_id: UUID, answer_id: UUID) -> bool:
+    """Notes the wish to stop; False when that answer is not running in that session."""
+    return bool(
+        Message.objects.filter(pk=answer_id, session_id=session_id, status=MessageStatus.STREAMING).update(
+            stop_requested=True
+        )
+    )
+
+
+def load_turn(*, answer_id: UUID) -> Message:
+    """The answer with its question, session and clone in one query; one whose writer died is ended first."""
+    answer = Message.objects.select_related("reply_to", "session__clone").get(pk=answer_id)
+    if answer.is_running and answer.heartbeat_at and answer.heartbeat_at < timezone.now() - STALE_AFTER:
+        interrupt_stale_answers(session_id=answer.session_id)
+        answer.refresh_from_db()
+    return answer
+
+
+def load_history(*, answer: Message) -> list[ChatMessage]:
+    """What was said before this turn, oldest first; failed answers and replaced versions left out."""
+    assert answer.reply_to is not None
+    earlier = answer.session.messages.filter(is_current=True, created_at__lt=answer.reply_to.created_at)
+    recent = earlier.exclude(content="").order_by("-created_at")[:MAX_HISTORY_MESSAGES]
+    roles = {Role.USER: "user", Role.ASSISTANT: "assistant"}
+    return [ChatMessage(roles[Role(message.role)], message.content) for message in reversed(recent)]  # type: ignore[arg-type]
+
+
+def save_answer(
+    *,
+    answer: Message,
+    text: str,
+    chunk_ends: Sequence[int],
+    status: MessageStatus,
+    passages: Sequence[Passage],
+    numbers: dict[int, int],
+    search: SearchResult | None,
+    failure: MeteredCallError | None,
+    figures: AnswerFigures,
+) -> Message:
+    """Ends the answer: text, status, figures from the ledger, citations and a knowledge gap. One transaction."""
+    spent = CostRecord.objects.filter(message_id=answer.pk).aggregate(
+        cost=Sum("cost_usd"),
+        input=Sum("input_tokens", filter=Q(purpose=Purpose.CHAT)),
+        output=Sum("output_tokens", filter=Q(purpose=Purpose.CHAT)),
+    )
+    answer.content, answer.chunk_ends, answer.status = text, list(chunk_ends), status
+    answer.finished_at = answer.heartbeat_at = timezone.now()
+    answer.model = figures.model
+    answer.processing_time_ms = figures.processing_time_ms
+    answer.time_to_first_token_ms = figures.time_to_first_token_ms
+    answer.cost_usd = spent["cost"] or answer.cost_usd
+    answer.input_tokens, answer.output_tokens = spent["input"] or 0, spent["output"] or 0
+    answer.context_chunks_used = len(passages)
+    if search is not None:
+        answer.retrieval_quality, answer.query_used = search.quality.as_dict(), search.query_used
+    if failure is not None:
+        answer.error_type, answer.error_message = failure.error_type, failure.user_message
+        answer.error_retry_after_seconds = failure.retry_after
+    found_nothing = search is not None and _found_nothing(answer=answer, passages=passages, numbers=numbers)
+    with transaction.atomic():
+        answer.save()
+        if text and not found_nothing:
+            Citation.objects.bulk_create(build_citations(message=answer, passages=passages, numbers=numbers))
+        if found_nothing and failure is None and answer.reply_to is not None:
+            KnowledgeGap.objects.get_or_create(
+                message=answer, defaults={"clone": answer.session.clone, "question": answer.reply_to.content}
+            )
+        ChatSession.objects.filter(pk=answer.session_id).update(last_activity_at=answer.finished_at)
+    return answer
+
+
+def interrupt_stale_answers(*, session_id: UUID | None = None) -> list[Message]:
+    """Ends answers whose writer has died, keeping their text; in one session, or everywhere."""
+    stale = Message.objects.filter(
+        status=MessageStatus.STREAMING, heartbeat_at__lt=timezone.now() - STALE_AFTER
+    ).select_related("reply_to", "session__clone")
+    if session_id is not None:
+        stale = stale.filter(session_id=session_id)
+    interrupted = []
+    for answer in stale:
+        changes = {
+            "status": MessageStatus.INTERRUPTED,
+            "finished_at": timezone.now(),
+            "error_type": "interrupted",
+            "error_message": "The answer was interrupted. Try again.",
+        }
+        if Message.objects.filter(pk=answer.pk, status=MessageStatus.STREAMING).update(**changes):
+            for name, value in changes.items():
+                setattr(answer, name, value)
+            interrupted.append(answer)
+    return interrupted
+
+
+def _found_nothing(*, answer: Message, passages: Sequence[Passage], numbers: dict[int, int]) -> bool:
+    """No passage was good enough, or the answer says so in the clone's own "no answer" words."""
+    says_so = not numbers and " ".join(answer.session.clone.no_answer_text.split()) in " ".join(answer.content.split())
+    return not is_small_talk(answer.reply_to.content if answer.reply_to else "") and (not passages or says_so)
+
+
+def _refuse_when_closed_or_running(session: ChatSession) -> None:
+    if session.is_ended:
+        raise TurnRefused(error_type="invalid_request", message="This conversation has ended. Start a new one to go on.")
+    interrupt_stale_answers(session_id=session.pk)
+    if session.messages.filter(status=MessageStatus.STREAMING).exists():
+        raise TurnRefused(
+            error_type="turn_running",
+            message="An answer is still being written. Wait for it, or stop it first.",
+            retry_after=5,
+        )
+
+
+def _save_answer_row(*, session: ChatSession, question: Message, is_new_question: bool) -> StartedTurn:
+    answer = Message.objects.create(
+        session=session,
+        role=Role.ASSISTANT,
+        status=MessageStatus.STREAMING,
+        reply_to=question,
+        heartbeat_at=timezone.now(),
+    )
+    session.last_activity_at = answer.created_at
+    session.save(update_fields=["title", "last_activity_at"])
+    return StartedTurn(
+        user_message_id=question.pk,
+        answer_id=answer.pk,
+        is_new=True,
+        question=question if is_new_question else None,
+    )
+
+
+def _shorten(text: str) -> str:
+    """A first title: the beginning of the question, cut at a word."""
+    line = " ".join(text.split())
+    return line if len(line) <= TITLE_CHARS else line[:TITLE_CHARS].rsplit(" ", 1)[0] + "…"
