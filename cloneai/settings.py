@@ -48,6 +48,11 @@ EMBEDDING_MODEL = (
     LOCAL_EMBEDDING_MODEL if AI_OFFLINE else read_text("EMBEDDING_MODEL", "text-embedding-3-large")
 )
 EMBEDDING_DIMENSIONS = 256 if AI_OFFLINE else read_int("EMBEDDING_DIMENSIONS", 1536, maximum=4000)
+# To connect, between two bytes of a stream, for one answer, and for a call with all its retries.
+AI_CONNECT_TIMEOUT_SECONDS = 5.0
+AI_STALL_TIMEOUT_SECONDS = 30.0
+AI_READ_TIMEOUT_SECONDS = 120.0
+AI_CALL_TIMEOUT_SECONDS = 300.0
 MAX_TOKENS_PER_REQUEST = read_int("MAX_TOKENS_PER_REQUEST", 4000)
 MAX_CONTEXT_LENGTH = read_int("MAX_CONTEXT_LENGTH", 8000, minimum=1000)
 DAILY_COST_LIMIT = read_usd("DAILY_COST_LIMIT", "1000.00")
