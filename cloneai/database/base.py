@@ -1,7 +1,6 @@
 """Django's PostgreSQL engine with two additions: it starts the embedded server and words errors."""
 
-from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 from django.conf import settings
@@ -45,6 +44,18 @@ class DatabaseClient(PostgresqlClient):
         return [str(cluster.find_program("psql")), *args[1:]], env
 
 
+class EmbeddedConnection(psycopg.Connection[Any]):
+    """A pool's connection that starts a dead server again instead of waiting for somebody else to."""
+
+    @classmethod
+    def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
+        try:
+            return super().connect(conninfo, **kwargs)
+        except psycopg.OperationalError:
+            embedded.wait_until_ready(var_dir=settings.VAR_DIR)
+            return super().connect(conninfo, **kwargs)
+
+
 class DatabaseWrapper(postgresql.DatabaseWrapper):
     """Embedded when settings name no HOST; otherwise a server that is examined once per process."""
 
@@ -55,10 +66,17 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
     def is_embedded(self) -> bool:
         return not self.settings_dict.get("HOST")
 
+    @property
+    def pool(self) -> Any:
+        options = self.settings_dict["OPTIONS"].get("pool")
+        if options and self.is_embedded:
+            options["connection_class"] = EmbeddedConnection
+        return super().pool
+
     def get_connection_params(self) -> dict[str, Any]:
         params: dict[str, Any] = super().get_connection_params()
         if self.is_embedded:
-            server = embedded.attach(var_dir=Path(settings.VAR_DIR))
+            server = embedded.attach(var_dir=settings.VAR_DIR)
             params |= {"host": str(server.socket_dir), "port": cluster.SOCKET_NUMBER, "user": "postgres"}
         params.setdefault("connect_timeout", CONNECT_TIMEOUT_SECONDS)
         return params
@@ -71,7 +89,7 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         try:
             return self._connect(conn_params)
         except PoolTimeout as error:
-            self._examine_server(conn_params, again=True)
+            self._examine_server(conn_params, again=True)  # says so if the server is the cause
             raise DatabaseUnavailableError(
                 "All database connections of this process were busy for too long. "
                 "Raise DATABASE_POOL_SIZE, or look for slow queries."
@@ -83,12 +101,10 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         """One connection; an embedded server that died or is still recovering gets a second chance."""
         try:
             return super().get_new_connection(conn_params)
-        except PoolTimeout:
-            raise
         except psycopg.OperationalError:
-            if not self.is_embedded:
+            if not self.is_embedded or self.pool:
                 raise
-            embedded.wait_until_ready(var_dir=Path(settings.VAR_DIR))
+            embedded.wait_until_ready(var_dir=settings.VAR_DIR)
             return super().get_new_connection(conn_params)
 
     def _examine_server(self, conn_params: dict[str, Any], *, again: bool = False) -> None:

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+import psycopg
+
 from cloneai.database import cluster, keeper
 from cloneai.database.cluster import SOCKET_NUMBER
 from cloneai.database.errors import DatabaseUnavailableError
@@ -94,20 +96,19 @@ def attach(*, var_dir: Path) -> EmbeddedServer:
 
 def wait_until_ready(*, var_dir: Path) -> None:
     """After a failed connection: starts a dead server again, and waits while a crashed one recovers."""
-    import psycopg
-
     give_up_at = time.monotonic() + RECOVERY_SECONDS
     while True:
         _checked_at.pop(var_dir, None)
-        server = attach(var_dir=var_dir)
+        place = {"host": str(attach(var_dir=var_dir).socket_dir), "port": SOCKET_NUMBER, "user": "postgres"}
         try:
-            psycopg.connect(
-                host=str(server.socket_dir), port=SOCKET_NUMBER, user="postgres", dbname="postgres"
-            ).close()
+            psycopg.connect(**place, dbname="postgres").close()  # type: ignore[arg-type]
             return
-        except psycopg.OperationalError:
+        except psycopg.OperationalError as error:
             if time.monotonic() > give_up_at:
-                raise
+                raise DatabaseUnavailableError(
+                    f"The embedded PostgreSQL does not answer ({error}). See {var_dir / 'postgres' / 'log'}, "
+                    "or set DATABASE_URL to use another server."
+                ) from error
             time.sleep(0.1)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 def is_alive(*, data_dir: Path) -> bool:
-    """Whether a server listens on the socket that its pid file names; the pid may be a zombie's or a stranger's."""
+    """Whether a server listens on the socket that its pid file names; the pid may be a zombie's."""
     try:
         lines = (data_dir / "postmaster.pid").read_text().splitlines()
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
