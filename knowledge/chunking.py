@@ -78,9 +78,9 @@ def chunk_text(
 ) -> list[TextChunk]:
     """Cut the document into chunks of at most `max_tokens` tokens that share at most `overlap_tokens`.
 
-    A chunk ends at a heading, paragraph or sentence where one is near, else at a word, else between characters.
-    Together they hold the text from its first to its last visible character; only a run of more than 256 white
-    space characters between two chunks may belong to none.
+    A chunk ends at a heading, paragraph or sentence where one is near, else at a word, else at a character.
+    Together they hold the text from its first to its last visible character; only a run of more than 256
+    white space characters between two chunks may belong to none.
     Raises ValueError for sizes that cannot work or an unknown encoding.
     """
     if max_tokens < _LEAST_MAX_TOKENS or not 0 <= overlap_tokens < max_tokens:
@@ -185,7 +185,7 @@ class _Cutter:
                 return trimmed, overlap_start
         if following - trimmed > _LONGEST_GAP:
             return trimmed, following
-        # Without overlap the white space between two chunks belongs to the first, or to the next if there is no room.
+        # Without overlap the white space between two chunks belongs to the first one that has room for it.
         if self.tokens.count(start, following) <= self.max_tokens:
             return following, following
         return trimmed, trimmed

@@ -15,7 +15,7 @@ _HEADING_LINE = re.compile(
     r"^(?=[^\n]{2,120}+$)(?:"
     r" {0,3}(?P<hashes>#{1,6})[ \t]+(?P<markdown>\S[^\n]*)"
     r"|(?P<number>\d{1,3}(?:\.\d{1,3}){0,4})\.?[ \t]+(?P<numbered>[^\W\d_][^\n]*)"
-    r"|(?P<chapter>(?:Chapter|Part|Appendix|Section|Kapitel|Teil|Anhang|Abschnitt)[ \t][0-9A-ZIVX]{1,5}\b[^\n]*)"
+    r"|(?P<chapter>(?:Chapter|Part|Appendix|Section|Kapitel|Teil|Anhang|Abschnitt)[ \t][0-9A-Z]{1,5}\b[^\n]*)"
     r"|(?:(?<=\n\n)|(?<!\n)(?<!.))(?P<title>[^\W\d_a-z][^\n]{2,80}+)(?=\n\n)"
     r")$",
     re.MULTILINE,
@@ -28,8 +28,8 @@ _SENTENCE_PUNCTUATION = tuple(".,;:!?…。，、；：|-–—")
 _SENTENCE_END = re.compile(r"[.!?…。！？\n][.!?…。！？)\]\"'”’»」』）]*")
 _WIDE_MARKS = frozenset("。！？")
 _ABBREVIATION = re.compile(
-    r"(?:\b(?:[^\W\d_]|Dr|Mr|Mrs|Ms|Prof|Sr|Jr|St|vs|etc|cf|al|Fig|Figs|Eq|No|Nos|pp|Vol|ed|eds|approx|e\.g|i\.e"
-    r"|bzw|ca|Nr|Abb|Abs|Art|Bd|usw|vgl|z\.\s?B|d\.\s?h|u\.\s?a)|(?:^|\n)[ \t]*\d{1,3})\.$"
+    r"(?:\b(?:[^\W\d_]|Dr|Mr|Mrs|Ms|Prof|Sr|Jr|St|vs|etc|cf|al|Fig|Figs|Eq|No|Nos|pp|Vol|ed|eds|e\.g|i\.e"
+    r"|approx|bzw|ca|Nr|Abb|Abs|Art|Bd|usw|vgl|z\.\s?B|d\.\s?h|u\.\s?a)|(?:^|\n)[ \t]*\d{1,3})\.$"
 )
 _SPACE = re.compile(r"\s+")
 _JOINERS = frozenset("\u200d\ufe0e\ufe0f") | {chr(code) for code in range(0x1F3FB, 0x1F400)}

@@ -1,7 +1,7 @@
 """Turns an uploaded file into pages of text; enter at `extract_document`.
 
-The parsers run in a child process (`knowledge.extraction_child`) with limits on time, memory and output, so that
-a hostile file can end the child and nothing else. Sizes are bytes, times are seconds.
+The parsers run in a child process (`knowledge.extraction_child`) with limits on time, memory and output, so
+that a hostile file can end the child and nothing else. Sizes are bytes, times are seconds.
 """
 
 import contextlib
@@ -57,8 +57,9 @@ def extract_document(
     if size_bytes > limits.file_bytes:
         raise ExtractionError(
             code="too_large",
-            message=f"The file is {size_bytes / MEBIBYTE:.0f} MB, more than the {limits.file_bytes // MEBIBYTE} MB "
-            "that one document may have. Split it into several files and upload each.",
+            message=f"The file is {size_bytes / MEBIBYTE:.1f} MB, more than the "
+            f"{limits.file_bytes // MEBIBYTE} MB that one document may have. Split it into several files "
+            "and upload each.",
         )
     settings = json.dumps(dataclasses.asdict(limits))
     command = [sys.executable, "-m", "knowledge.extraction_child", kind, settings]
@@ -79,7 +80,7 @@ class _Result:
 
     def feed(self, data: bytes) -> None:
         self._received_bytes += len(data)
-        # The child counts too and fails first; this holds even if the child no longer does what it was written for.
+        # The child counts too and fails first; this holds even when a parser has taken the child over.
         if self._received_bytes > 2 * self._limits.output_bytes + MEBIBYTE:
             raise too_much_text(limits=self._limits)
         *lines, unfinished = data.split(b"\n")
@@ -110,7 +111,7 @@ def too_much_text(*, limits: ExtractionLimits) -> ExtractionError:
 def run_child(
     *, command: Sequence[str], source: IO[bytes], kind: str, limits: ExtractionLimits
 ) -> ExtractedDocument:
-    """Run one parser command with `source` as its standard input and read its JSON lines. Raises ExtractionError."""
+    """Run a parser command with `source` as its standard input and read its JSON lines."""
     deadline = time.monotonic() + limits.wall_seconds
     # No secrets of the worker reach the parser.
     environment = {key: os.environ[key] for key in _PASSED_ON_VARIABLES if key in os.environ}
@@ -162,12 +163,12 @@ def _read_until_end(*, process: "subprocess.Popen[bytes]", result: _Result, dead
 
 
 _CRASHED = (
-    "The file made its reader crash, so it is damaged or built to do harm. Open it in the program that made it, "
-    "save it again (or print it to a new PDF) and upload that."
+    "The file made its reader crash, so it is damaged or built to do harm. Open it in the program that made "
+    "it, save it again (or print it to a new PDF) and upload that."
 )
 _OUT_OF_MEMORY = (
-    "Reading the file took more memory than one document may have. Split it into smaller files, or save it again "
-    "without its embedded pictures and objects."
+    "Reading the file took more memory than one document may have. Split it into smaller files, or save it "
+    "again without its embedded pictures and objects."
 )
 
 
@@ -183,7 +184,8 @@ def _death_reason(
     *, process: "subprocess.Popen[bytes]", deadline: float, result: _Result, limits: ExtractionLimits
 ) -> ExtractionError:
     """Tell why a child ended without an end record, by its exit status and its largest resident size."""
-    waited = _wait_for_exit(process=process, deadline=min(deadline, time.monotonic() + _EXIT_GRACE_SECONDS))
+    grace_end = min(deadline, time.monotonic() + _EXIT_GRACE_SECONDS)
+    waited = _wait_for_exit(process=process, deadline=grace_end)
     if waited is None:
         return _timeout_error()
     exit_code, usage = waited
@@ -200,7 +202,7 @@ def _death_reason(
 def _wait_for_exit(
     *, process: "subprocess.Popen[bytes]", deadline: float
 ) -> tuple[int, resource.struct_rusage] | None:
-    """Reap the child with its resource usage, which Popen.wait does not tell; None when it outlives `deadline`."""
+    """Reap the child with its resource usage, which Popen.wait does not tell; None at the deadline."""
     while True:
         pid, status, usage = os.wait4(process.pid, os.WNOHANG)
         if pid:

@@ -1,6 +1,6 @@
-"""The parser process: `python -m knowledge.extraction_child KIND LIMITS_JSON < file`, started by `extraction`.
+"""The parser process: `python -m knowledge.extraction_child KIND LIMITS_JSON < file`, run by `extraction`.
 
-Writes JSON lines: one {"page", "text"} per page, then {"title", "warnings"}; or {"error", "message"} at any time.
+Writes JSON lines: one {"page", "text"} per page, then {"title", "warnings"}; or {"error", "message"}.
 It limits itself before it reads the first byte, and imports only the parser that it needs.
 """
 
@@ -60,13 +60,13 @@ def restrict_process(*, limits: ExtractionLimits) -> None:
         return  # not Linux: the limits above still hold
     library.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     library.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    # Root may leave the network at once, others by way of a user namespace where the kernel allows it.
+    # Root may leave the network at once, others by a user namespace where the kernel allows it.
     if library.unshare(_CLONE_NEWNET) != 0:
         library.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
 
 
 def parse(*, kind: str, limits: ExtractionLimits) -> ExtractedDocument:
-    """Read standard input with the parser of `kind`. Raises ExtractionError, MemoryError or RecursionError."""
+    """Read standard input by the parser of `kind`. Raises ExtractionError, MemoryError, RecursionError."""
     with mmap.mmap(0, 0, access=mmap.ACCESS_READ) as data:
         return _find_parser(kind)(data, limits)
 
@@ -108,13 +108,13 @@ def _exhaustion_record(problem: MemoryError | RecursionError) -> dict[str, str]:
     if isinstance(problem, RecursionError):
         return {
             "error": "too_complex",
-            "message": "The file is nested deeper than any ordinary document. Open it in the program that made it, "
-            "save it as a new file and upload that.",
+            "message": "The file is nested deeper than any ordinary document. Open it in the program that "
+            "made it, save it as a new file and upload that.",
         }
     return {
         "error": "parser_memory",
-        "message": "Reading the file took more memory than one document may have. Split it into smaller files, or "
-        "save it again without its embedded pictures and objects.",
+        "message": "Reading the file took more memory than one document may have. Split it into smaller "
+        "files, or save it again without its embedded pictures and objects.",
     }
 
 

@@ -1,11 +1,12 @@
 """DOCX to text in reading order: headings, paragraphs, lists, tables, text boxes, foot- and endnotes.
 
-The parts are read with lxml, the library below python-docx: python-docx refuses a whole file for one broken link,
-and knows no footnotes, text boxes or list numbers. Headings become Markdown "#" lines.
+The parts are read with lxml, the library below python-docx: python-docx refuses a whole file for one broken
+link, and knows no footnotes, text boxes or list numbers. Headings become Markdown "#" lines.
 """
 
 import mmap
 import posixpath
+import re
 from collections.abc import Iterator
 
 from lxml import etree
@@ -24,7 +25,9 @@ from knowledge.extraction_text import clean_text, clean_title
 from knowledge.extraction_types import ExtractedDocument, ExtractedPage, ExtractionError, ExtractionLimits
 from knowledge.extraction_zip import Package, open_package
 
-_PAGE_BREAK = "\x0c"
+_PAGE_BREAK = "\x0c"  # set by the author
+_RENDERED_BREAK = "\x0b"  # where Word last began a page, often within a sentence
+_BREAKS = _PAGE_BREAK + _RENDERED_BREAK
 _SKIPPED = frozenset(
     {"del", "moveFrom", "instrText", "delText", "pPr", "rPr", "rt", "sectPr", "tblPr", "trPr"}
 )
@@ -59,8 +62,8 @@ def read_docx(data: bytes | mmap.mmap, limits: ExtractionLimits) -> ExtractedDoc
     if body is None:
         raise ExtractionError(
             code="type_mismatch",
-            message="The name says a Word document, but the file is a zip archive without one. Upload the document "
-            "itself, or unpack the archive and upload what is in it.",
+            message="The name says a Word document, but the file is a zip archive without one. Upload the "
+            "document itself, or unpack the archive and upload what is in it.",
         )
     reader = _Reader(package=package, folder=posixpath.dirname(main_name))
     text = reader.read_body(body)
@@ -68,8 +71,8 @@ def read_docx(data: bytes | mmap.mmap, limits: ExtractionLimits) -> ExtractedDoc
     if not any(page.text.strip() for page in pages):
         raise ExtractionError(
             code="no_text",
-            message="The Word document holds no text, perhaps only pictures. If its pages are scans, run text "
-            "recognition (OCR) on them and upload the PDF that comes out.",
+            message="The Word document holds no text, perhaps only pictures. If its pages are scans, run "
+            "text recognition (OCR) on them and upload the PDF that comes out.",
         )
     title = clean_title(_stated_title(package)) or clean_title(reader.first_heading)
     return ExtractedDocument(kind="docx", title=title, pages=pages, warnings=())
@@ -87,6 +90,7 @@ class _Reader:
         }
         self._note_texts: list[etree._Element] = []
         self._boxes: list[etree._Element] = []
+        self._table_depth = 0
         self.first_heading = ""
 
     def read_body(self, body: etree._Element) -> str:
@@ -125,7 +129,7 @@ class _Reader:
         section = child(properties, "sectPr")
         level = self._styles.heading_level(properties)
         numbering = self._styles.numbering(properties)
-        visible = text.strip(_PAGE_BREAK + " \n")
+        visible = text.strip(_BREAKS + " \n")
         if visible and numbering is not None:
             label = self._numbering.next_label(number_id=numbering[0], level=numbering[1])
             if level is None:
@@ -154,7 +158,7 @@ class _Reader:
             elif name == "cr":
                 yield "\n"
             elif name == "lastRenderedPageBreak":
-                yield _PAGE_BREAK
+                yield _RENDERED_BREAK
             elif name == "noBreakHyphen":
                 yield "-"
             elif name in _NOTE_KINDS:
@@ -182,11 +186,14 @@ class _Reader:
                 for cell in row:
                     yield from self._blocks(cell)
             return
+        self._table_depth += 1
         lines = []
         for row in rows:
             cells = [" ".join(_join_blocks(self._blocks(cell)).split()) for cell in row]
             if any(cells):
-                lines.append("| " + " | ".join(cells) + " |")
+                is_inner = self._table_depth > 1
+                lines.append("; ".join(filter(None, cells)) if is_inner else f"| {' | '.join(cells)} |")
+        self._table_depth -= 1
         if lines:
             yield "\n".join(lines)
 
@@ -211,7 +218,7 @@ def _chosen_content(element: etree._Element) -> etree._Element:
 
 def _after_breaks(text: str, prefix: str) -> str:
     """Put `prefix` before the first visible character, behind page breaks at the start."""
-    visible = text.lstrip(_PAGE_BREAK + " \n\t")
+    visible = text.lstrip(_BREAKS + " \n\t")
     return text[: len(text) - len(visible)] + prefix + visible
 
 
@@ -220,7 +227,7 @@ def _join_blocks(blocks: Iterator[str]) -> str:
     parts: list[str] = []
     was_item = False
     for block in blocks:
-        start = block.lstrip(_PAGE_BREAK + " ")[:12].split(" ")[0]
+        start = block.lstrip(_BREAKS + " ")[:12].split(" ")[0]
         is_item = start == "-" or (start[:-1].isalnum() and len(start) <= 5 and start.endswith((".", ")")))
         if parts:
             parts.append("\n" if is_item and was_item else "\n\n")
@@ -237,14 +244,14 @@ def _notes_by_id(root: etree._Element | None) -> dict[str, etree._Element]:
 
 
 def _split_pages(*, text: str, stated_count: int | None) -> tuple[ExtractedPage, ...]:
-    """Split at page breaks if that gives the number of pages which the document states, else make it one page.
+    """Split at page breaks if that gives as many pages as the document states, else make it one page.
 
-    A break that the author set is often followed by the one that was rendered: breaks with nothing between are one.
+    The author's break is often followed by the rendered one: with nothing between, they are one.
     """
-    texts = [clean_text(part) for part in text.split(_PAGE_BREAK)]
+    texts = [clean_text(part) for part in re.split(f"[{_BREAKS}]", text)]
     filled = [part for part in texts if part.strip()]
     if len(filled) < 2 or len(filled) != stated_count:
-        filled = [clean_text(text.replace(_PAGE_BREAK, "\n" if "\n" in text else " "))]
+        filled = [clean_text(text.replace(_RENDERED_BREAK, "").replace(_PAGE_BREAK, "\n\n"))]
     return tuple(ExtractedPage(number=number, text=part) for number, part in enumerate(filled, start=1))
 
 

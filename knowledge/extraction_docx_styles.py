@@ -118,7 +118,7 @@ class Numbering:
         return numbering
 
     def next_label(self, *, number_id: str, level: int) -> str:
-        """Count one more item of a list and return its label: "-" for a bullet, else such as "2." or "1.3"."""
+        """Count one more item of a list and return its label: "-" for a bullet, else like "2." or "1.3"."""
         abstract_id = self.lists.get(number_id, "")
         definitions = self.levels.get(abstract_id, {})
         counters = self.counters[abstract_id]

@@ -10,15 +10,31 @@ from html.parser import HTMLParser
 from knowledge.extraction_text import decode_text, one_page_document
 from knowledge.extraction_types import ExtractedDocument, ExtractionLimits
 
-_CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]{2,40})|<\?xml[^>]{0,80}encoding=["']
-([A-Za-z0-9_:.-]{2,40})""".replace(b"\n", b""), re.IGNORECASE)  # fmt: skip
+_CHARSET = re.compile(
+    rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]{2,40})"
+    rb"|<\?xml[^>]{0,80}encoding=[\"']([A-Za-z0-9_:.-]{2,40})",
+    re.IGNORECASE,
+)
 _CHARSET_WITHIN_BYTES = 4096
 _DROPPED = frozenset(
     {"script", "style", "noscript", "template", "svg", "iframe", "object", "select", "textarea"}
 )
 _PARAGRAPHS = frozenset(
-    "p div section article header footer main nav aside blockquote figure figcaption table ul ol dl form fieldset "
-    "address details summary hr body".split()
+    {"p", "div", "section", "article", "header", "footer", "main", "nav", "aside", "blockquote", "figure"}
+    | {
+        "figcaption",
+        "table",
+        "ul",
+        "ol",
+        "dl",
+        "form",
+        "fieldset",
+        "address",
+        "details",
+        "summary",
+        "hr",
+        "body",
+    }
 )
 _LINES = frozenset({"br", "dt", "dd", "tr", "caption", "option"})
 _SPACE = re.compile(r"\s+")

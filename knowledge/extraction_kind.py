@@ -117,12 +117,12 @@ def _read_edges(*, path: Path) -> tuple[bytes, bytes]:
     except OSError as problem:
         raise ExtractionError(
             code="missing_file",
-            message="The stored file cannot be opened. Delete the document and upload it again.",
+            message="The stored file is missing. Delete the document and upload it again.",
         ) from problem
 
 
 def _suffix_of(*, name: str) -> str:
-    """The name's last extension in lower case, "" when what follows the dot is no file type ("Dr. Smith", "v1.5")."""
+    """The last extension in lower case, "" when what follows the dot is no type ("Dr. Smith", "v1.5")."""
     match = re.search(r"\.([A-Za-z0-9]{1,10})\s*$", name)
     if match is None or match[1].isdigit():
         return ""
@@ -130,7 +130,7 @@ def _suffix_of(*, name: str) -> str:
 
 
 def _kind_by_content(*, head: bytes, tail: bytes, claimed: str | None) -> str:
-    if head.startswith(b"PK\x03\x04") or head.startswith(b"PK\x05\x06"):
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _kind_of_zip(edges=head + tail, claimed=claimed)
     if head.startswith(b"\xd0\xcf\x11\xe0"):
         raise _ole_error(edges=head + tail)
@@ -159,8 +159,8 @@ def _ole_error(*, edges: bytes) -> ExtractionError:
     if "EncryptedPackage".encode("utf-16-le") in edges:
         return ExtractionError(
             code="encrypted",
-            message="The document is protected by a password. Open it, remove the password (File, Info, Protect "
-            "Document), save it and upload it again.",
+            message="The document is protected by a password. Open it, remove the password (File, Info, "
+            "Protect Document), save it and upload it again.",
         )
     for mark, what, cure in _OLE_CONTENTS:
         if mark.encode("utf-16-le") in edges:
@@ -181,7 +181,7 @@ def _refuse_binary(*, head: bytes) -> None:
         return
     controls = len(head) - len(head.translate(None, _CONTROL_BYTES))
     if controls > max(2, 0.01 * len(head)):
-        raise _unsupported(what="binary data, not text", cure="Upload the document itself.")
+        raise _unsupported(what="binary data", cure="If it is text in an unusual encoding, save it as UTF-8.")
 
 
 def _kind_of_text(*, head: bytes, claimed: str | None) -> str:

@@ -13,8 +13,8 @@ from knowledge.extraction_types import ExtractedDocument, ExtractedPage, Extract
 
 _SAMPLE_BYTES = 64 * 1024
 _TITLE_CHARACTERS = 200
-# C0 and C1 controls but tab and newline, surrogates, soft hyphen, word joiner, BOM, direction overrides (which can
-# make a text read differently from what it says), interlinear marks, non-characters.
+# C0 and C1 controls but tab and newline, surrogates, soft hyphen, word joiner, BOM, direction overrides
+# (which can make a text read differently from what it says), interlinear marks, non-characters.
 _UNWANTED = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\u00ad\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069"
     "\ufff9-\ufffb\ufffe\uffff]+"
@@ -125,7 +125,8 @@ def one_page_document(*, kind: str, title: str, text: str, warnings: tuple[str, 
     if not text.strip():
         raise ExtractionError(
             code="no_text",
-            message="The file holds no text. Check that it is the right file and that it was saved completely.",
+            message="The file holds no text. Check that it is the right file and that it was saved "
+            "completely.",
         )
     pages = (ExtractedPage(number=1, text=text),)
     return ExtractedDocument(kind=kind, title=clean_title(title), pages=pages, warnings=warnings)

@@ -18,7 +18,7 @@ class ExtractedPage:
 
 @dataclass(frozen=True, slots=True)
 class ExtractedDocument:
-    """A whole file as text. `kind` is one of "pdf", "docx", "txt", "md", "html"; `title` is "" when unknown."""
+    """A whole file as text. `kind` is "pdf", "docx", "txt", "md" or "html"; `title` is "" when unknown."""
 
     kind: str
     title: str

@@ -1,4 +1,4 @@
-"""Opens a DOCX's zip only after its directory shows that it is harmless, and parses its XML without entities."""
+"""Opens a DOCX's zip only when its directory shows that it is harmless, and parses XML without entities."""
 
 import io
 import mmap
@@ -49,7 +49,7 @@ class Package:
 
 
 def open_package(data: bytes | mmap.mmap, *, limits: ExtractionLimits) -> Package:
-    """Check a zip's directory against the limits and open it. Raises ExtractionError: corrupt, encrypted, zip_bomb."""
+    """Check a zip's directory against the limits and open it. Raises ExtractionError."""
     _check_directory_size(data, limits=limits)
     try:
         archive = zipfile.ZipFile(io.BytesIO(bytes(data)))
@@ -79,8 +79,8 @@ def _check_entries(entries: list[zipfile.ZipInfo], *, packed_bytes: int, limits:
     if any(entry.flag_bits & _ENCRYPTED_FLAG for entry in entries):
         raise ExtractionError(
             code="encrypted",
-            message="The document is protected by a password. Open it, remove the password, save it and upload it "
-            "again.",
+            message="The document is protected by a password. Open it, remove the password, save it and "
+            "upload it again.",
         )
     if len(entries) > limits.zip_entries:
         raise _bomb_error(f"it has {len(entries):,} parts inside, more than a document needs")
@@ -122,22 +122,23 @@ def parse_xml(content: bytes) -> etree._Element:
 def corrupt_error() -> ExtractionError:
     return ExtractionError(
         code="corrupt",
-        message="The Word document is damaged or cut short and cannot be opened. Open it in a word processor, which "
-        "may repair it, save it as a new .docx and upload that; or fetch it again from where it came.",
+        message="The Word document is damaged or cut short and cannot be opened. Open it in a word "
+        "processor, which may repair it, save it as a new .docx and upload that; or "
+        "fetch it again from where it came.",
     )
 
 
 def unsafe_xml_error() -> ExtractionError:
     return ExtractionError(
         code="unsafe_xml",
-        message="The Word document declares XML entities, which no word processor does and which can do harm. Open "
-        "it in a word processor, save it as a new .docx and upload that.",
+        message="The Word document declares XML entities, which no word processor does and which can do "
+        "harm. Open it in a word processor, save it as a new .docx and upload that.",
     )
 
 
 def _bomb_error(what: str) -> ExtractionError:
     return ExtractionError(
         code="zip_bomb",
-        message=f"The Word document was not opened: {what}. If it is a real document, remove its embedded files and "
-        "pictures, save it as a new .docx and upload that.",
+        message=f"The Word document was not opened: {what}. If it is a real document, remove its embedded "
+        "files and pictures, save it as a new .docx and upload that.",
     )
