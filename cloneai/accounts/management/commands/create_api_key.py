@@ -1,0 +1,23 @@
+"""`manage.py create_api_key EMAIL [--name N]`: prints a new key, once."""
+
+import argparse
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from cloneai.accounts.models import ApiKey, User
+
+
+class Command(BaseCommand):
+    help = "Creates an API key for an account and prints it. It cannot be shown again."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("email")
+        parser.add_argument("--name", default="key", help="what the key is for, shown in the list of keys")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        user = User.objects.filter(email=options["email"].lower(), is_active=True).first()
+        if user is None:
+            raise CommandError(f"There is no active account {options['email']}. Create it first.")
+        _key, token = ApiKey.issue(user=user, name=options["name"][:100])
+        self.stdout.write(token)

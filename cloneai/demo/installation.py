@@ -1,0 +1,110 @@
+"""Puts the demo in place: three accounts, Mara's clone, and her documents through the real pipeline. Idempotent."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from allauth.account.models import EmailAddress
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.core.files import File
+
+from cloneai.accounts.models import EXPERTS, REVIEWERS, User
+from cloneai.demo.persona import MARA
+from clones.models import Clone, Visibility
+from knowledge.ingestion import ingest_document
+from knowledge.models import Document
+from knowledge.uploads import UploadRefused, create_document
+
+DOCUMENTS = Path(__file__).parent / "documents"
+TITLES = {
+    "the-first-ninety-days-of-leading.pdf": "The first ninety days of leading",
+    "feedback-and-hard-conversations-workbook.docx": "Workbook: feedback and hard conversations",
+    "letters-to-new-leads.txt": "Letters to new leads",
+}
+CHUNK_TOKENS, CHUNK_OVERLAP_TOKENS = 400, 80
+
+
+@dataclass(frozen=True, slots=True)
+class DemoAccount:
+    email: str
+    name: str
+    group: str | None
+
+
+ACCOUNTS = (
+    DemoAccount("expert@example.com", "Mara Lindqvist", EXPERTS),
+    DemoAccount("reviewer@example.com", "Robin Reviewer", REVIEWERS),
+    DemoAccount("member@example.com", "Mika Member", None),
+)
+
+
+def demo_password_path() -> Path:
+    return Path(settings.VAR_DIR) / "demo-password"
+
+
+def ensure_accounts() -> str:
+    """Creates what is missing and returns the password of the three accounts, kept in `var/demo-password`."""
+    path = demo_password_path()
+    password = path.read_text().strip() if path.exists() else ""
+    is_new_password = not password
+    if is_new_password:
+        password = secrets.token_urlsafe(9)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(password + "\n")
+    for account in ACCOUNTS:
+        user = User.objects.filter(email=account.email).first()
+        if user is None:
+            user = User.objects.create_user(
+                email=account.email, password=password, name=account.name, is_staff=account.group is not None
+            )
+        elif is_new_password:
+            user.set_password(password)
+            user.save(update_fields=["password"])
+        if account.group is not None:
+            user.groups.add(Group.objects.get(name=account.group))
+        EmailAddress.objects.get_or_create(
+            user=user, email=account.email, defaults={"verified": True, "primary": True}
+        )
+    return password
+
+
+def ensure_clone() -> Clone:
+    """Mara's clone; one that is there already is left as its owner has changed it."""
+    fields = asdict(MARA)
+    slug = fields.pop("slug")
+    fields = {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
+    clone, _created = Clone.objects.get_or_create(
+        slug=slug,
+        defaults={
+            **fields,
+            "owner": User.objects.get(email=ACCOUNTS[0].email),
+            "visibility": Visibility.PUBLIC,
+            "chunk_tokens": CHUNK_TOKENS,
+            "chunk_overlap_tokens": CHUNK_OVERLAP_TOKENS,
+            "allow_download": True,
+        },
+    )
+    return clone
+
+
+def load_documents(*, clone: Clone) -> Iterator[Document]:
+    """Uploads and ingests what is not there yet, yielding each document when it has ended `ready` or `failed`."""
+    known = set(clone.documents.values_list("file_name", flat=True))
+    for name, title in TITLES.items():
+        if name in known:
+            continue
+        with (DOCUMENTS / name).open("rb") as file:
+            try:
+                document = create_document(
+                    clone=clone, file=File(file, name=name), file_name=name, title=title, uploaded_by=clone.owner
+                )
+            except UploadRefused as refusal:
+                if refusal.existing is None:
+                    raise
+                continue
+        ingest_document(document_id=document.pk)
+        document.refresh_from_db()
+        yield document

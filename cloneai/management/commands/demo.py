@@ -1,0 +1,28 @@
+"""`manage.py demo`: see `contracts.md`."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from cloneai.demo.installation import ACCOUNTS, demo_password_path, ensure_accounts, ensure_clone, load_documents
+from knowledge.models import Status
+
+
+class Command(BaseCommand):
+    help = "Loads the demo clone, its documents and three accounts. Does nothing that is done already."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.DEBUG:
+            raise CommandError("The demo has well-known accounts, so it is refused when DEBUG is off.")
+        password = ensure_accounts()
+        clone = ensure_clone()
+        for document in load_documents(clone=clone):
+            if document.status != Status.READY:
+                raise CommandError(f"{document.file_name}: {document.error_message}")
+            self.stdout.write(
+                f"Loaded {document.file_name}: {document.page_count} pages, {document.chunk_count} passages."
+            )
+        self.stdout.write(f"Demo clone “{clone.name}” at {clone.get_absolute_url()}")
+        self.stdout.write("Accounts: " + ", ".join(account.email for account in ACCOUNTS))
+        self.stdout.write(f"Password: {password} (kept in {demo_password_path()})")
