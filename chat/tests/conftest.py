@@ -1,0 +1,112 @@
+"""A clone that has material, and ways to take part in its conversations."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from channels.layers import channel_layers
+from channels.testing import WebsocketCommunicator
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.test import Client
+
+from chat.models import ChatSession
+from cloneai.accounts.models import User
+from clones.models import Clone
+from knowledge.ingestion import ingest_document
+from knowledge.models import Document, Status
+from knowledge.uploads import create_document
+
+MATERIAL = """# Meetings
+
+Hold a one-on-one with every person each week. It lasts thirty minutes, and the agenda belongs to them.
+
+# Pepper soup
+
+The soup needs four red peppers, one onion and a litre of stock. Simmer it for twenty-five minutes.
+
+# Feedback
+
+Give feedback within forty-eight hours. Describe what you saw, what it caused, and what you would like instead.
+"""
+
+
+@pytest.fixture
+def material(clone: Clone, expert: User) -> Document:
+    """One ready document of the clone, through the real pipeline."""
+    Clone.objects.filter(pk=clone.pk).update(chunk_tokens=100, chunk_overlap_tokens=0)
+    clone.refresh_from_db()
+    document = create_document(
+        clone=clone,
+        file=ContentFile(MATERIAL.encode(), name="notes.md"),
+        file_name="notes.md",
+        title="Notes",
+        uploaded_by=expert,
+    )
+    ingest_document(document_id=document.pk)
+    document.refresh_from_db()
+    assert document.status == Status.READY, document.error_message
+    return document
+
+
+@pytest.fixture
+def session(clone: Clone, member: User) -> ChatSession:
+    return ChatSession.objects.create(clone=clone, user=member)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_channel_layer() -> None:
+    """The in-memory layer belongs to one event loop; each test has its own."""
+    channel_layers.backends.clear()
+
+
+class Socket:
+    """A member's socket: frames as dictionaries."""
+
+    def __init__(self, communicator: WebsocketCommunicator) -> None:
+        self.communicator = communicator
+
+    async def send(self, **frame: Any) -> None:
+        await self.communicator.send_to(text_data=json.dumps(frame))
+
+    async def receive(self, timeout: float = 15) -> dict[str, Any]:
+        return json.loads(await self.communicator.receive_from(timeout=timeout))
+
+    async def read_answer(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """All frames up to the final one, and that one."""
+        frames = []
+        while True:
+            frame = await self.receive()
+            frames.append(frame)
+            if frame.get("is_complete"):
+                return frames, frame
+
+
+@pytest.fixture
+async def open_socket() -> AsyncIterator[Callable[..., Any]]:
+    """`await open_socket(user, session_id)` connects through the whole ASGI application."""
+    from cloneai.asgi import application
+
+    opened: list[WebsocketCommunicator] = []
+
+    async def connect(user: User | None, session_id: Any, *, origin: str | None = "http://localhost") -> Any:
+        headers = [(b"host", b"localhost")]
+        if origin is not None:
+            headers.append((b"origin", origin.encode()))
+        if user is not None:
+            client = Client()
+            await asyncio.to_thread(client.force_login, user)
+            cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
+            headers.append((b"cookie", f"{settings.SESSION_COOKIE_NAME}={cookie}".encode()))
+        communicator = WebsocketCommunicator(application, f"/ws/chat/{session_id}/", headers=headers)
+        connected, code = await communicator.connect(timeout=10)
+        if not connected:
+            return code
+        opened.append(communicator)
+        return Socket(communicator)
+
+    yield connect
+    for communicator in opened:
+        await communicator.disconnect()

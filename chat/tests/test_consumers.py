@@ -1,0 +1,226 @@
+"""The socket as a member's browser sees it."""
+
+import uuid
+from typing import Any
+
+import pytest
+
+from billing.models import CostRecord, Purpose
+from chat.models import ChatSession, Message, MessageStatus
+from cloneai.accounts.models import User
+from clones.models import Clone
+from knowledge.models import Document
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+QUESTION = "How long does the pepper soup simmer?"
+
+
+async def test_answer_streams_with_the_source_that_holds_it(
+    material: Document, session: ChatSession, member: User, open_socket: Any
+) -> None:
+    socket = await open_socket(member, session.pk)
+    await socket.send(type="message", content=QUESTION, client_message_id=str(uuid.uuid4()))
+    frames, final = await socket.read_answer()
+    assert [frame["type"] for frame in frames[:2]] == ["user_message", "ai_response_start"]
+    chunks = frames[2:-1]
+    assert [chunk["seq"] for chunk in chunks] == list(range(len(chunks)))
+    assert final["seq"] == len(chunks)
+    assert "".join(chunk["content"] for chunk in chunks) == final["full_response"]
+    assert final["status"] == "complete"
+    assert "twenty-five" in final["full_response"]
+    source = final["sources"][0]
+    assert source["title"] == "Notes"
+    assert final["retrieval_quality"]["chunk_count"] >= 1
+    assert final["rag_enabled"] is True
+    answer = await Message.objects.aget(pk=final["message_id"])
+    citation = await answer.citations.afirst()
+    assert "twenty-five minutes" in citation.quote
+    assert source["url"] == citation.get_absolute_url()
+
+
+async def test_same_client_message_id_is_one_turn_and_one_call(
+    material: Document, session: ChatSession, member: User, open_socket: Any
+) -> None:
+    socket = await open_socket(member, session.pk)
+    message_id = str(uuid.uuid4())
+    await socket.send(type="message", content=QUESTION, client_message_id=message_id)
+    _, first = await socket.read_answer()
+    await socket.send(type="message", content=QUESTION, client_message_id=message_id)
+    _, second = await socket.read_answer()
+    assert second["message_id"] == first["message_id"]
+    assert second["full_response"] == first["full_response"]
+    assert await session.messages.acount() == 2
+    assert await CostRecord.objects.filter(session=session, purpose=Purpose.CHAT).acount() == 1
+
+
+async def test_resume_gives_exactly_the_missed_frames(
+    material: Document, session: ChatSession, member: User, open_socket: Any
+) -> None:
+    socket = await open_socket(member, session.pk)
+    await socket.send(type="message", content=QUESTION, client_message_id=str(uuid.uuid4()))
+    frames, final = await socket.read_answer()
+    chunks = [frame for frame in frames if frame["type"] == "ai_response_chunk"]
+    assert len(chunks) > 2
+    other = await open_socket(member, session.pk)
+    await other.send(type="resume", message_id=final["message_id"], after_seq=0)
+    missed, last = await other.read_answer()
+    assert [(frame["seq"], frame["content"]) for frame in missed] == [
+        (frame["seq"], frame["content"]) for frame in chunks[1:]
+    ]
+    assert last["full_response"] == final["full_response"]
+
+
+async def test_two_sockets_see_the_same_answer(
+    material: Document, session: ChatSession, member: User, open_socket: Any
+) -> None:
+    first, second = await open_socket(member, session.pk), await open_socket(member, session.pk)
+    await first.send(type="message", content=QUESTION, client_message_id=str(uuid.uuid4()))
+    seen_first, _ = await first.read_answer()
+    seen_second, _ = await second.read_answer()
+    assert seen_first == seen_second
+
+
+async def test_regenerate_keeps_the_earlier_answer(
+    material: Document, session: ChatSession, member: User, open_socket: Any
+) -> None:
+    socket = await open_socket(member, session.pk)
+    await socket.send(type="message", content=QUESTION, client_message_id=str(uuid.uuid4()))
+    _, first = await socket.read_answer()
+    await socket.send(type="regenerate", message_id=first["message_id"])
+    _, second = await socket.read_answer()
+    assert second["message_id"] != first["message_id"]
+    old = await Message.objects.aget(pk=first["message_id"])
+    assert not old.is_current
+    assert old.content == first["full_response"]
+
+
+async def test_edit_replaces_the_last_question(
+    material: Document, session: ChatSession, member: User, open_socket: Any
+) -> None:
+    socket = await open_socket(member, session.pk)
+    await socket.send(type="message", content=QUESTION, client_message_id=str(uuid.uuid4()))
+    frames, _ = await socket.read_answer()
+    await socket.send(type="edit", message_id=frames[0]["message_id"], content="When should I give feedback?")
+    _, final = await socket.read_answer()
+    assert "forty-eight hours" in final["full_response"]
+    assert await session.messages.filter(is_current=True).acount() == 2
+    assert await session.messages.acount() == 4
+
+
+@pytest.mark.parametrize("content", ["", "   \n ", "\x00"])
+async def test_empty_message_is_refused_in_a_sentence(
+    content: str, session: ChatSession, member: User, open_socket: Any
+) -> None:
+    socket = await open_socket(member, session.pk)
+    await socket.send(type="message", content=content, client_message_id=str(uuid.uuid4()))
+    error = await socket.receive()
+    assert (error["type"], error["error_type"]) == ("error", "invalid_request")
+    assert "empty" in error["message"]
+    assert await session.messages.acount() == 0
+
+
+async def test_message_beyond_the_context_is_refused_with_the_limit(
+    session: ChatSession, member: User, open_socket: Any
+) -> None:
+    socket = await open_socket(member, session.pk)
+    await socket.send(type="message", content="word " * 9000, client_message_id=str(uuid.uuid4()))
+    error = await socket.receive()
+    assert error["error_type"] == "invalid_request"
+    assert "too long" in error["message"]
+
+
+async def test_strict_clone_says_its_no_answer_text_without_a_model_call(
+    material: Document, session: ChatSession, clone: Clone, member: User, open_socket: Any
+) -> None:
+    socket = await open_socket(member, session.pk)
+    await socket.send(type="message", content="Which treaty ended the war of 1812?", client_message_id=str(uuid.uuid4()))
+    _, final = await socket.read_answer()
+    assert final["full_response"] == clone.no_answer_text
+    assert final["sources"] == []
+    assert final["retrieval_quality"]["status"] == "no_context"
+    assert not await CostRecord.objects.filter(session=session, purpose=Purpose.CHAT).aexists()
+    assert await clone.knowledge_gaps.acount() == 1
+
+
+async def test_greeting_is_answered_without_a_search(
+    material: Document, session: ChatSession, clone: Clone, member: User, open_socket: Any
+) -> None:
+    socket = await open_socket(member, session.pk)
+    await socket.send(type="message", content="Hello!", client_message_id=str(uuid.uuid4()))
+    _, final = await socket.read_answer()
+    assert final["full_response"] != clone.no_answer_text
+    assert final["sources"] == []
+    assert not await CostRecord.objects.filter(purpose=Purpose.QUERY_EMBEDDING).aexists()
+    assert await clone.knowledge_gaps.acount() == 0
+
+
+@pytest.mark.parametrize(
+    "origin", [None, "null", "http://evil.example", "http://localhost.evil.example", "http://localhost:81", "https://localhost"]
+)
+async def test_foreign_origins_are_refused_before_accept(
+    origin: str | None, session: ChatSession, member: User, open_socket: Any
+) -> None:
+    assert not hasattr(await open_socket(member, session.pk, origin=origin), "send")
+
+
+async def test_anonymous_is_refused_before_accept(session: ChatSession, open_socket: Any) -> None:
+    assert await open_socket(None, session.pk) == 4401
+
+
+async def test_stranger_and_unknown_session_look_the_same(
+    session: ChatSession, stranger: User, open_socket: Any
+) -> None:
+    for session_id in (session.pk, uuid.uuid4()):
+        socket = await open_socket(stranger, session_id)
+        assert (await socket.communicator.receive_output())["code"] == 4404
+
+
+@pytest.mark.parametrize("text", ["not json", "[]", '"x"', '{"type":"nonsense"}', '{"type":"stop"}', '{"type":"stop","message_id":"x"}'])
+async def test_bad_frames_are_answered_and_the_socket_stays(
+    text: str, session: ChatSession, member: User, open_socket: Any
+) -> None:
+    socket = await open_socket(member, session.pk)
+    await socket.communicator.send_to(text_data=text)
+    assert (await socket.receive())["error_type"] == "invalid_request"
+    await socket.send(type="message", content="Hello!", client_message_id=str(uuid.uuid4()))
+    await socket.read_answer()
+
+
+async def test_oversized_and_too_many_frames_close_the_socket(
+    session: ChatSession, member: User, open_socket: Any
+) -> None:
+    socket = await open_socket(member, session.pk)
+    await socket.send(type="message", content="x" * 70_000)
+    assert (await socket.communicator.receive_output())["code"] == 1009
+    socket = await open_socket(member, session.pk)
+    for _ in range(60):
+        await socket.communicator.send_to(text_data="{}")
+    while (output := await socket.communicator.receive_output())["type"] != "websocket.close":
+        pass
+    assert output["code"] == 4429
+
+
+async def test_answer_of_a_dead_writer_becomes_interrupted_with_its_text(
+    session: ChatSession, member: User, open_socket: Any
+) -> None:
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    question = await Message.objects.acreate(session=session, role="user", content="Why?")
+    answer = await Message.objects.acreate(
+        session=session,
+        role="assistant",
+        reply_to=question,
+        content="Because the",
+        chunk_ends=[7, 11],
+        status=MessageStatus.STREAMING,
+        heartbeat_at=timezone.now() - timedelta(seconds=40),
+    )
+    socket = await open_socket(member, session.pk)
+    await socket.send(type="resume", message_id=str(answer.pk), after_seq=-1)
+    frames, final = await socket.read_answer()
+    assert final["status"] == "interrupted"
+    assert final["full_response"] == "Because the"
+    assert [frame["content"] for frame in frames[1:-1]] == ["Because", " the"]
