@@ -112,7 +112,10 @@ class ProviderAuthenticationFailed(ProviderError):
 
 
 class RequestRejected(ProviderError):
+    """`refused_parameter` names the request's parameter that this model does not take, when that was it."""
+
     error_type = "invalid_request"
+    refused_parameter = ""
 
 
 class StreamFault(ProviderError):

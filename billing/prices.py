@@ -6,7 +6,7 @@ from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 from typing import Any
 
 from billing.calls import Usage
-from billing.models import ModelPrice
+from billing.models import ModelPrice, Reservation
 
 PRECISION = Decimal("0.0000000001")
 MILLION = Decimal(1_000_000)
@@ -21,6 +21,11 @@ class TokenPrice:
     input_usd: Decimal
     cached_input_usd: Decimal
     output_usd: Decimal
+
+
+def price_of(row: ModelPrice | Reservation) -> TokenPrice:
+    """The three figures of a price, or of the reservation that remembered it."""
+    return TokenPrice(row.input_usd_per_million, row.cached_input_usd_per_million, row.output_usd_per_million)
 
 
 def cost_usd(*, usage: Usage, price: TokenPrice) -> Decimal:
@@ -40,9 +45,8 @@ def worst_cost_usd(*, input_tokens: int, max_output_tokens: int, price: TokenPri
     return (total / MILLION).quantize(PRECISION, rounding=ROUND_CEILING)
 
 
-# Model: input, cached input, output, in US dollars per million tokens. Where a model has no price for cached
-# input, cached tokens cost the same as others. Models with a dearer tier for long contexts are listed with the
-# price below it: our contexts are shorter.
+# Model: input, cached input, output, in US dollars per million tokens. A model without a price for cached
+# input gets the one for input. Dearer tiers for very long contexts are left out: our contexts are shorter.
 SEED_PRICES: dict[str, tuple[str, str, str]] = {
     "gpt-4-turbo": ("10", "10", "30"),
     "gpt-4.1": ("2", "0.5", "8"),

@@ -1,0 +1,328 @@
+"""The one door to the provider: reserve the worst cost, call, settle to the true cost, write one record.
+
+Enter at `complete_chat`, `stream_chat`, `complete_structured` and `embed_texts`. Each makes one thread hop
+with one transaction before the call and one after it, and holds no connection meanwhile. All raise
+`MeteredCallError` only, whose tree is in `billing.errors`. Settlement is shielded: it happens also when the
+caller is cancelled or stops reading, and `settle_abandoned` does it for a process that died.
+
+What is charged: the provider's own figures when it gave them; otherwise the counted input and the text that
+came, if the request may have reached the provider; nothing if it certainly did not, or was refused with a
+status.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import numpy
+import pydantic
+
+from billing import gateway
+from billing.calls import (
+    CallTrace,
+    ChatMessage,
+    ChatResult,
+    EmbeddingResult,
+    Payer,
+    StructuredResult,
+    TextDelta,
+    Usage,
+)
+from billing.errors import (
+    AnswerUnusable,
+    BudgetExceeded,
+    MeteredCallError,
+    ProviderError,
+    UnpricedModel,
+)
+from billing.ledger import Bill, CallPlan, reserve, settle
+from billing.models import Outcome, Purpose, Reservation
+from billing.tokens import count_chat_tokens, count_schema_tokens, count_tokens
+from cloneai.threads import run_in_thread
+
+__all__ = [
+    "BudgetExceeded",
+    "ChatMessage",
+    "ChatResult",
+    "EmbeddingResult",
+    "MeteredCallError",
+    "Payer",
+    "ProviderError",
+    "Purpose",
+    "StructuredResult",
+    "TextDelta",
+    "UnpricedModel",
+    "Usage",
+    "complete_chat",
+    "complete_structured",
+    "embed_texts",
+    "list_models",
+    "stream_chat",
+]
+
+T = TypeVar("T", bound=pydantic.BaseModel)
+R = TypeVar("R")
+list_models = gateway.list_models
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a finished call used and cost."""
+
+    usage: Usage
+    cost_usd: Decimal
+    latency_ms: int
+
+
+class MeteredCall:
+    """An async context around one provider call: reserved on entry, settled on exit, whatever happens.
+
+    Leave it by `await call.succeed()`, which settles and returns the figures, or by an exception.
+    """
+
+    def __init__(self, plan: CallPlan) -> None:
+        self.plan = plan
+        self.trace = CallTrace()
+        self._reservation: Reservation | None = None
+
+    async def __aenter__(self) -> "MeteredCall":
+        task = asyncio.ensure_future(run_in_thread(reserve, plan=self.plan))
+        try:
+            self._reservation = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait([task])
+            if not task.cancelled() and task.exception() is None:
+                self._reservation = task.result()
+                await self._settle(outcome=Outcome.STOPPED)
+            raise
+        self.trace = CallTrace()  # the clock starts here, not before the reservation
+        return self
+
+    async def succeed(self) -> Settled:
+        return await self._settle(outcome=Outcome.SUCCESS)
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        if self._reservation is None:
+            return
+        if isinstance(error, MeteredCallError):
+            error.text_so_far = self.trace.text
+            await self._settle(outcome=Outcome.FAILED, error_type=error.error_type)
+        elif isinstance(error, asyncio.CancelledError | GeneratorExit):
+            await self._settle(outcome=Outcome.STOPPED)
+        else:
+            await self._settle(outcome=Outcome.FAILED, error_type="unknown")
+
+    async def _settle(self, *, outcome: Outcome, error_type: str = "") -> Settled:
+        reservation, self._reservation = self._reservation, None
+        assert reservation is not None, "a call is settled once"
+        latency_ms = self.trace.elapsed_ms()
+        task = asyncio.ensure_future(
+            run_in_thread(
+                _settle_call,
+                reservation=reservation,
+                trace=self.trace,
+                outcome=outcome,
+                error_type=error_type,
+                latency_ms=latency_ms,
+            )
+        )
+        try:
+            usage, cost = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait([task])
+            raise
+        return Settled(usage=usage, cost_usd=cost, latency_ms=latency_ms)
+
+
+def _settle_call(
+    *, reservation: Reservation, trace: CallTrace, outcome: Outcome, error_type: str, latency_ms: int
+) -> tuple[Usage, Decimal]:
+    """Works out what is owed, counting the text that came when the provider gave no figures; then settles."""
+    usage = trace.usage
+    if usage is None and (trace.is_sent or outcome == Outcome.SUCCESS):
+        usage = Usage(
+            input_tokens=reservation.input_tokens,
+            cached_input_tokens=0,
+            output_tokens=count_tokens(trace.text, model=reservation.model),
+        )
+    bill = Bill(
+        outcome=outcome,
+        usage=usage,
+        latency_ms=latency_ms,
+        time_to_first_token_ms=trace.time_to_first_token_ms,
+        retries=trace.retries,
+        error_type=error_type,
+    )
+    cost = settle(reservation=reservation, bill=bill)
+    return usage or Usage(0, 0, 0), cost
+
+
+def _plan_chat(
+    *,
+    payer: Payer,
+    purpose: str,
+    model: str,
+    messages: Sequence[ChatMessage],
+    max_output_tokens: int,
+    schema: type[pydantic.BaseModel] | None = None,
+) -> CallPlan:
+    def count_input() -> int:
+        extra = count_schema_tokens(schema, model=model) if schema is not None else 0
+        return count_chat_tokens(messages, model=model) + extra
+
+    return CallPlan(
+        payer=payer,
+        purpose=purpose,
+        model=model,
+        count_input=count_input,
+        max_output_tokens=max_output_tokens,
+    )
+
+
+async def complete_chat(
+    *,
+    payer: Payer,
+    purpose: str,
+    model: str,
+    messages: Sequence[ChatMessage],
+    max_output_tokens: int,
+    temperature: float,
+) -> ChatResult:
+    """One whole answer."""
+    plan = _plan_chat(
+        payer=payer, purpose=purpose, model=model, messages=messages, max_output_tokens=max_output_tokens
+    )
+    async with MeteredCall(plan) as call:
+        await gateway.request_chat(
+            model=model,
+            messages=messages,
+            max_output_tokens=max_output_tokens,
+            temperature=temperature,
+            trace=call.trace,
+        )
+        return _chat_result(call=call, settled=await call.succeed())
+
+
+async def stream_chat(
+    *,
+    payer: Payer,
+    purpose: str,
+    model: str,
+    messages: Sequence[ChatMessage],
+    max_output_tokens: int,
+    temperature: float,
+) -> AsyncGenerator[TextDelta | ChatResult, None]:
+    """The answer's pieces as they come, then its `ChatResult`, already settled.
+
+    `aclose()`, or cancelling the reader, stops the provider; the tokens that came are charged. Close it
+    (`contextlib.aclosing`) rather than leave it to the garbage collector, which may come late.
+    """
+    plan = _plan_chat(
+        payer=payer, purpose=purpose, model=model, messages=messages, max_output_tokens=max_output_tokens
+    )
+    async with MeteredCall(plan) as call:
+        pieces = gateway.stream_chat(
+            model=model,
+            messages=messages,
+            max_output_tokens=max_output_tokens,
+            temperature=temperature,
+            trace=call.trace,
+        )
+        try:
+            async for piece in pieces:
+                yield TextDelta(piece)
+        finally:
+            await pieces.aclose()
+        yield _chat_result(call=call, settled=await call.succeed())
+
+
+async def complete_structured(
+    *,
+    payer: Payer,
+    purpose: str,
+    model: str,
+    messages: Sequence[ChatMessage],
+    schema: type[T],
+    max_output_tokens: int,
+    temperature: float,
+) -> StructuredResult[T]:
+    """One answer in the given shape. A refusal, a cut-off answer and one that does not fit are errors."""
+    plan = _plan_chat(
+        payer=payer,
+        purpose=purpose,
+        model=model,
+        messages=messages,
+        max_output_tokens=max_output_tokens,
+        schema=schema,
+    )
+    async with MeteredCall(plan) as call:
+        text = await gateway.request_chat(
+            model=model,
+            messages=messages,
+            max_output_tokens=max_output_tokens,
+            temperature=temperature,
+            trace=call.trace,
+            schema=schema,
+        )
+        try:
+            value = schema.model_validate_json(text)
+        except pydantic.ValidationError as error:
+            raise AnswerUnusable(f"{error.error_count()} fields do not fit {schema.__name__}.") from None
+        settled = await call.succeed()
+    return StructuredResult(
+        value=value,
+        usage=settled.usage,
+        cost_usd=settled.cost_usd,
+        model=model,
+        latency_ms=settled.latency_ms,
+        retries=call.trace.retries,
+    )
+
+
+async def embed_texts(
+    *, payer: Payer, purpose: str, texts: Sequence[str], model: str, dimensions: int
+) -> EmbeddingResult:
+    """Vectors by one request; the caller packs to at most 2,048 texts and 300,000 tokens, 8,192 each.
+
+    Without texts there is no call and nothing to pay.
+    """
+    if not texts:
+        nothing = numpy.zeros((0, dimensions), dtype=numpy.float32)
+        return EmbeddingResult(
+            vectors=nothing, usage=Usage(0, 0, 0), cost_usd=Decimal(0), model=model, latency_ms=0, retries=0
+        )
+    plan = CallPlan(
+        payer=payer,
+        purpose=purpose,
+        model=model,
+        count_input=lambda: sum(count_tokens(text, model=model) for text in texts),
+        max_output_tokens=0,
+    )
+    async with MeteredCall(plan) as call:
+        vectors = await gateway.request_embeddings(
+            texts=texts, model=model, dimensions=dimensions, trace=call.trace
+        )
+        settled = await call.succeed()
+    return EmbeddingResult(
+        vectors=vectors,
+        usage=settled.usage,
+        cost_usd=settled.cost_usd,
+        model=model,
+        latency_ms=settled.latency_ms,
+        retries=call.trace.retries,
+    )
+
+
+def _chat_result(*, call: MeteredCall, settled: Settled) -> ChatResult:
+    return ChatResult(
+        text=call.trace.text,
+        finish_reason=call.trace.finish_reason,
+        usage=settled.usage,
+        cost_usd=settled.cost_usd,
+        model=call.plan.model,
+        latency_ms=settled.latency_ms,
+        time_to_first_token_ms=call.trace.time_to_first_token_ms,
+        retries=call.trace.retries,
+    )
