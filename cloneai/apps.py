@@ -10,6 +10,7 @@ class PlatformConfig(AppConfig):
     verbose_name = "Platform"
 
     def ready(self) -> None:
+        from cloneai import checks  # noqa: F401  (registers them)
         from cloneai.reference_data import ensure_reference_data
 
         post_migrate.connect(ensure_reference_data, sender=self)

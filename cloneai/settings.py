@@ -61,6 +61,7 @@ USER_DAILY_COST_LIMIT = read_usd("USER_DAILY_COST_LIMIT", "50.00")
 INSTALLED_APPS = [
     "daphne",
     "channels",
+    "ninja",
     "unfold",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -84,9 +85,10 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "cloneai.security.ContentSecurityPolicyMiddleware",
+    "cloneai.error_pages.NotFoundMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "cloneai.security.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -97,6 +99,7 @@ MIDDLEWARE = [
 ]
 
 ROOT_URLCONF = "cloneai.urls"
+DEFAULT_EXCEPTION_REPORTER = "cloneai.error_pages.PageExceptionReporter"
 ASGI_APPLICATION = "cloneai.asgi.application"
 TEMPLATES = [
     {
@@ -220,6 +223,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 if not DEBUG:
     SECURE_SSL_REDIRECT = read_bool("SECURE_SSL_REDIRECT", True)
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # asked by probes, without TLS
     SECURE_HSTS_SECONDS = read_int("SECURE_HSTS_SECONDS", 31_536_000, minimum=0)
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
@@ -245,4 +249,8 @@ UNFOLD = {
     "SITE_SYMBOL": "forum",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": True,
+    "ENVIRONMENT": "cloneai.admin_navigation.label_environment",
+    "DASHBOARD_CALLBACK": "cloneai.dashboard.build_dashboard",
+    "STYLES": ["cloneai.admin_navigation.find_style_sheet"],
+    "SIDEBAR": {"navigation": "cloneai.admin_navigation.build_sidebar"},
 }

@@ -6,6 +6,9 @@ from django.urls import include, path
 from cloneai.api import api
 from cloneai.health import healthz, readyz
 
+handler404 = "cloneai.error_pages.page_not_found"
+handler500 = "cloneai.error_pages.server_error"
+
 urlpatterns = [
     path("", include("clones.urls")),
     path("", include("chat.urls")),

@@ -1,0 +1,99 @@
+"""What a person or a program gets when a request fails: never a stack trace, also not under DEBUG.
+
+Under DEBUG Django would answer with its technical pages, and `make run` is under DEBUG. Traces go to the log.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseServerError, JsonResponse
+from django.http.response import HttpResponseBase
+from django.template import loader
+from django.views import defaults
+from django.views.debug import ExceptionReporter
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
+NOT_FOUND = "There is nothing here, or it is not yours to see."
+SERVER_ERROR = "Something went wrong. The fault is ours and has been noted. Please try again in a moment."
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if body := _describe_to_program(path=request.path, error_type="not_found", message=NOT_FOUND):
+        return JsonResponse(body, status=404)
+    return defaults.page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    if body := _describe_to_program(path=request.path, error_type="unknown", message=SERVER_ERROR):
+        return JsonResponse(body, status=500)
+    return HttpResponseServerError(render_alone("500.html"))
+
+
+def render_alone(template: str) -> str:
+    """A page without request or database; plain words when even that fails, since this is the last resort."""
+    try:
+        return loader.get_template(template).render()
+    except Exception:  # noqa: BLE001  (whatever is broken, an answer is due; the first error is already logged)
+        return f"<!doctype html><html lang=en><title>CloneAI</title><h1>{SERVER_ERROR}</h1>"
+
+
+def _describe_to_program(*, path: str, error_type: str, message: str) -> dict[str, Any] | None:
+    """The body in the format of the API that the path belongs to, if any."""
+    if path.startswith("/v1/"):
+        return {"error": {"message": message, "type": error_type, "param": None, "code": error_type}}
+    if path.startswith("/api/"):
+        return {"error_type": error_type, "message": message, "retry_after": None}
+    return None
+
+
+class PageExceptionReporter(ExceptionReporter):
+    """DEFAULT_EXCEPTION_REPORTER: what Django's technical error page shows becomes the ordinary error page."""
+
+    def get_traceback_html(self) -> str:
+        if self.is_email:
+            return super().get_traceback_html()
+        is_bad_request = isinstance(self.exc_value, SuspiciousOperation)
+        return render_alone("400.html" if is_bad_request else "500.html")
+
+    def get_traceback_text(self) -> str:
+        return super().get_traceback_text() if self.is_email else SERVER_ERROR
+
+
+class NotFoundMiddleware:
+    """Replaces Django's technical 404 page, which lists every address, by the ordinary one."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if self.is_async:
+            return self._respond(request)
+        response = self.get_response(request)
+        assert isinstance(response, HttpResponseBase)
+        return page_not_found(request, Http404()) if self._is_technical(request, response) else response
+
+    async def _respond(self, request: HttpRequest) -> HttpResponseBase:
+        awaitable = self.get_response(request)
+        assert not isinstance(awaitable, HttpResponseBase)
+        response = await awaitable
+        if self._is_technical(request, response):
+            return await sync_to_async(page_not_found)(request, Http404())
+        return response
+
+    def _is_technical(self, request: HttpRequest, response: HttpResponseBase) -> bool:
+        """No view was found for the path; what a view raises is answered by `process_exception`."""
+        return settings.DEBUG and response.status_code == 404 and request.resolver_match is None
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        return (
+            page_not_found(request, exception) if settings.DEBUG and isinstance(exception, Http404) else None
+        )
