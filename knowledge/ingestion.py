@@ -1,0 +1,236 @@
+"""Turns an uploaded document into searchable passages; enter at `ingest_document`, the background job.
+
+Stages: extract (in a child process) -> clean -> chunk -> embed -> publish. Pages and passages of a version
+are written in one transaction, vectors request by request, and publication is one transaction, so the job
+can die anywhere and the next attempt goes on where it stopped.
+"""
+
+import asyncio
+import contextlib
+import logging
+import tempfile
+import uuid
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.db import OperationalError, transaction
+from django_q.exceptions import TimeoutException
+
+from billing.metering import MeteredCallError, Payer
+from billing.tokens import encoding_name_for
+from knowledge.chunking import DocumentText, TextChunk, chunk_text, join_pages
+from knowledge.cleaning import clean_pages
+from knowledge.embedding import EmbeddingModel, embed_chunks, find_pending
+from knowledge.errors import IngestionError, LeaseLost, UploadRefused
+from knowledge.extraction import ExtractedDocument, ExtractedPage, ExtractionError, extract_document
+from knowledge.leases import (
+    Lease,
+    claim_document,
+    fail_document,
+    heartbeat,
+    lock_document,
+    postpone_document,
+    update_document,
+)
+from knowledge.models import MAX_ATTEMPTS, Chunk, ChunkEmbedding, Document, DocumentPage, Status
+from knowledge.publication import publish_version
+from knowledge.uploads import create_document, delete_document, replace_document, retry_document
+
+__all__ = [
+    "UploadRefused",
+    "create_document",
+    "delete_document",
+    "ingest_document",
+    "replace_document",
+    "retry_document",
+]
+
+logger = logging.getLogger(__name__)
+
+TRANSIENT_ERRORS = ("rate_limit", "connection", "timeout")
+BACKOFF = timedelta(seconds=30)
+INSERT_ROWS = 500
+
+
+def ingest_document(*, document_id: uuid.UUID) -> None:
+    """Process one queued document to its end. A second delivery of the same job does nothing.
+
+    Never raises for a document's fault; raises django-q2's TimeoutException, after recording it.
+    """
+    lease = claim_document(document_id=document_id)
+    if lease is None:
+        return
+    try:
+        with heartbeat(lease=lease):
+            _run_stages(lease=lease)
+    except LeaseLost:
+        logger.info("Document %s was taken away while it was processed", document_id)
+    except (ExtractionError, IngestionError) as error:
+        fail_document(lease=lease, code=error.code, message=error.message)
+    except MeteredCallError as error:
+        _end_or_postpone(
+            lease=lease,
+            code=error.error_type,
+            message=f"{error.user_message} Then retry the document.",
+            is_transient=error.error_type in TRANSIENT_ERRORS,
+        )
+    except OperationalError:
+        logger.exception("The database failed while document %s was processed", document_id)
+        _end_or_postpone(
+            lease=lease,
+            code="database",
+            is_transient=True,
+            message="The database could not be reached. Retry the document.",
+        )
+    except TimeoutException:
+        fail_document(
+            lease=lease,
+            code="timeout",
+            message=f"Processing took longer than {settings.JOB_TIMEOUT_SECONDS // 60} minutes and was "
+            "stopped. Retry it to go on where it stopped, or split the file.",
+        )
+        raise
+    except Exception:  # the outermost boundary of the job: a defect must not leave a document stuck
+        logger.exception("Document %s met a defect", document_id)
+        fail_document(
+            lease=lease,
+            code="internal_error",
+            message="Something went wrong on our side; the log has the details. Retry the document, and "
+            "tell the operator if it happens again.",
+        )
+
+
+def _end_or_postpone(*, lease: Lease, code: str, message: str, is_transient: bool) -> None:
+    if is_transient and lease.attempt < MAX_ATTEMPTS:
+        postpone_document(lease=lease, delay=BACKOFF * lease.attempt)
+    else:
+        fail_document(lease=lease, code=code, message=message)
+
+
+def _run_stages(*, lease: Lease) -> None:
+    document = Document.objects.select_related("clone").get(pk=lease.document_id)
+    if not Chunk.objects.filter(document=document, version=lease.version).exists():
+        extracted = _extract(document=document, lease=lease)
+        update_document(lease=lease, status=Status.CLEANING, stage_done=0, stage_total=len(extracted.pages))
+        pages = clean_pages(pages=extracted.pages, kind=extracted.kind)
+        _store_passages(lease=lease, document=document, pages=pages)
+    model = EmbeddingModel(name=settings.EMBEDDING_MODEL, dimensions=settings.EMBEDDING_DIMENSIONS)
+    _embed(lease=lease, document=document, model=model)
+    publish_version(lease=lease, model=model)
+
+
+def _extract(*, document: Document, lease: Lease) -> ExtractedDocument:
+    update_document(lease=lease, status=Status.EXTRACTING, stage_done=0, stage_total=0)
+    with _local_copy(document=document) as path:
+        extracted = extract_document(path=path, name=document.file_name)
+    update_document(lease=lease, kind=extracted.kind, warnings=list(extracted.warnings))
+    return extracted
+
+
+@contextlib.contextmanager
+def _local_copy(*, document: Document) -> Iterator[Path]:
+    """The document's file as a path: itself when the storage is a folder, else a temporary copy."""
+    try:
+        path = document.file.path
+    except NotImplementedError:
+        path = ""
+    if path:
+        yield Path(path)
+        return
+    with tempfile.NamedTemporaryFile(prefix="document-") as copy:
+        with document.file.open("rb") as source:
+            for piece in source.chunks():
+                copy.write(piece)
+        copy.flush()
+        yield Path(copy.name)
+
+
+def _store_passages(*, lease: Lease, document: Document, pages: Sequence[ExtractedPage]) -> None:
+    """Cut the text into passages and write them with the pages, all or nothing."""
+    update_document(lease=lease, status=Status.CHUNKING, stage_done=0, stage_total=len(pages))
+    text = join_pages(pages=pages)
+    chunks = chunk_text(
+        document=text,
+        encoding_name=encoding_name_for(settings.EMBEDDING_MODEL),
+        max_tokens=document.clone.chunk_tokens,
+        overlap_tokens=document.clone.chunk_overlap_tokens,
+    )
+    if not chunks:
+        raise IngestionError(
+            code="no_text",
+            message="No text was found in the file. If it is a scan, make it searchable with OCR "
+            "and upload that.",
+        )
+    with transaction.atomic():
+        lock_document(lease=lease)
+        DocumentPage.objects.filter(document=document, version=lease.version).delete()
+        DocumentPage.objects.bulk_create(
+            _page_rows(document=document, version=lease.version, pages=pages, text=text),
+            batch_size=INSERT_ROWS,
+        )
+        Chunk.objects.bulk_create(
+            [_chunk_row(document=document, version=lease.version, chunk=chunk) for chunk in chunks],
+            batch_size=INSERT_ROWS,
+        )
+
+
+def _page_rows(
+    *, document: Document, version: int, pages: Sequence[ExtractedPage], text: DocumentText
+) -> Iterator[DocumentPage]:
+    """A row for each page; one without text gets the place where its text would be."""
+    starts = {number: start for start, number in text.page_starts}
+    place = 0
+    for page in pages:
+        place = starts.get(page.number, place)
+        content = page.text if page.number in starts else ""
+        yield DocumentPage(
+            document=document, version=version, number=page.number, text=content, start_char=place
+        )
+        place += len(content)
+
+
+def _chunk_row(*, document: Document, version: int, chunk: TextChunk) -> Chunk:
+    return Chunk(
+        document=document,
+        clone_id=document.clone_id,
+        version=version,
+        index=chunk.index,
+        content=chunk.content,
+        headings=list(chunk.headings),
+        start_char=chunk.start_char,
+        end_char=chunk.end_char,
+        page_start=chunk.page_start,
+        page_end=chunk.page_end,
+        token_count=chunk.token_count,
+        language=document.clone.language,
+    )
+
+
+def _embed(*, lease: Lease, document: Document, model: EmbeddingModel) -> None:
+    """Embed the passages that have no vector yet. The only place where the job enters async code."""
+    chunks = Chunk.objects.filter(document=document, version=lease.version)
+    pending = find_pending(chunks=chunks, model=model)
+    total = chunks.count()
+    done = total - len(pending)
+    update_document(lease=lease, status=Status.EMBEDDING, stage_done=done, stage_total=total)
+    if not pending:
+        return
+
+    def report() -> None:
+        stored = ChunkEmbedding.objects.filter(
+            document=document, chunk__version=lease.version, model=model.name, dimensions=model.dimensions
+        ).count()
+        update_document(lease=lease, stage_done=stored)
+
+    payer = Payer(user_id=document.uploaded_by_id, clone_id=document.clone_id, document_id=document.pk)
+    asyncio.run(
+        embed_chunks(
+            pending=pending,
+            model=model,
+            payer=payer,
+            guard=lambda: lock_document(lease=lease),
+            on_progress=report,
+        )
+    )

@@ -1,0 +1,213 @@
+"""What an expert does with files: upload, replace, retry, delete. Enter at `create_document`.
+
+Row, stored file and background job come and go together: the job is written to the same database in the same
+transaction, files are removed after the commit that makes them superfluous. Sizes are bytes.
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.core.files import File
+from django.core.files.storage import default_storage
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django_q.tasks import async_task
+
+from cloneai.accounts.models import User
+from clones.models import Clone
+from knowledge.errors import UploadRefused
+from knowledge.models import Chunk, ChunkEmbedding, Document, DocumentPage, Status
+
+JOB = "knowledge.tasks.ingest"
+
+
+def create_document(
+    *, clone: Clone, file: File[bytes], file_name: str, title: str = "", uploaded_by: User | None
+) -> Document:
+    """Store an upload and queue its ingestion. Raises UploadRefused and then stores nothing."""
+    sha256, size_bytes = _inspect(file=file)
+    _refuse_duplicate(clone=clone, sha256=sha256)
+    safe_name = make_safe_name(name=file_name)
+    document = Document(
+        clone=clone,
+        title=_clean_line(title)[:200] or title_from(file_name=safe_name),
+        file_name=safe_name,
+        size_bytes=size_bytes,
+        sha256=sha256,
+        uploaded_by=uploaded_by,
+    )
+    _store(document=document, file=file)
+    return document
+
+
+def replace_document(
+    *, document: Document, file: File[bytes], file_name: str, uploaded_by: User | None = None
+) -> Document:
+    """Give a document new bytes. The version that answers now goes on answering until the new one is
+    ready.
+    """
+    sha256, size_bytes = _inspect(file=file)
+    with transaction.atomic():
+        current = Document.objects.select_for_update().get(pk=document.pk)
+        _refuse_duplicate(clone=current.clone, sha256=sha256)
+        superseded = "" if current.file.name == current.live_file else current.file.name
+        _discard_unfinished(document=current)
+        current.file_name = make_safe_name(name=file_name)
+        current.size_bytes = size_bytes
+        current.sha256 = sha256
+        current.uploaded_by = uploaded_by or current.uploaded_by
+        current.version += 1
+        _reset(document=current)
+        _store(document=current, file=file)
+        if superseded:
+            transaction.on_commit(partial(default_storage.delete, superseded))
+    return current
+
+
+def retry_document(*, document: Document) -> None:
+    """Process a failed document again from where it broke; a ready one from the start, as a new version.
+
+    Raises UploadRefused ("busy") while it is being processed.
+    """
+    with transaction.atomic():
+        current = Document.objects.select_for_update().get(pk=document.pk)
+        if not current.is_final:
+            raise UploadRefused(
+                code="busy", message="This document is being processed already. Wait until it ends."
+            )
+        if current.live_version == current.version:
+            current.version += 1
+        _reset(document=current)
+        current.save()
+        enqueue_ingestion(document=current)
+    document.refresh_from_db()
+
+
+def delete_document(*, document: Document) -> None:
+    """Delete the document with its pages, passages, vectors and files. Citations keep their snapshot."""
+    with transaction.atomic():
+        current = Document.objects.select_for_update().filter(pk=document.pk).first()
+        if current is None:
+            return
+        names = _stored_files(Q(pk=current.pk))
+        ChunkEmbedding.objects.filter(document=current).delete()
+        current.delete()
+        transaction.on_commit(partial(_remove_files, names))
+
+
+def prepare_file_removal(clone: Clone) -> Callable[[], None]:
+    """What to do with the files of a clone once its rows are gone; registered with `clones.deletion`."""
+    return partial(_remove_files, _stored_files(Q(clone=clone)))
+
+
+def enqueue_ingestion(*, document: Document) -> None:
+    """Queue the job, with the id only. Inside a transaction it appears together with the row."""
+    async_task(JOB, str(document.pk), task_name=f"ingest {document.pk}"[:100])
+
+
+def make_safe_name(*, name: str) -> str:
+    """A file name for display: no folders, control, direction or other invisible characters, at most 255
+    long.
+    """
+    base = _clean_line(re.split(r"[/\\]", name)[-1]).strip(". ")
+    if len(base) > 255:
+        stem, dot, suffix = base.rpartition(".")
+        base = f"{stem[: 254 - len(suffix)]}.{suffix}" if dot and len(suffix) <= 10 else base[:255]
+    return base or "document"
+
+
+def title_from(*, file_name: str) -> str:
+    """A readable title from a file name: `my-first_guide.pdf` -> `My first guide`."""
+    stem = file_name.rpartition(".")[0] or file_name
+    words = re.sub(r"[\s_-]+", " ", stem).strip() or file_name
+    return (words[:1].upper() + words[1:])[:200]
+
+
+def _clean_line(text: str) -> str:
+    visible = (" " if character.isspace() else character for character in text)
+    return " ".join("".join(c for c in visible if unicodedata.category(c)[0] != "C").split())
+
+
+def _inspect(*, file: File[bytes]) -> tuple[str, int]:
+    """The upload's SHA-256 and size, read once in pieces; refuses what is empty or too large."""
+    limit = settings.MAX_UPLOAD_BYTES
+    digest, size_bytes = hashlib.sha256(), 0
+    try:
+        file.seek(0)
+        for piece in file.chunks():
+            size_bytes += len(piece)
+            if size_bytes > limit:
+                raise UploadRefused(
+                    code="too_large",
+                    message=f"The file is larger than {limit // 2**20} MB. Split it into smaller files, or "
+                    "reduce its pictures, and upload it again.",
+                )
+            digest.update(piece)
+        file.seek(0)
+    except OSError as error:
+        raise UploadRefused(
+            code="unreadable", message="The upload could not be read. Check the file and upload it again."
+        ) from error
+    if not size_bytes:
+        raise UploadRefused(
+            code="empty_file", message="The file is empty (0 bytes). Check the original and upload it again."
+        )
+    return digest.hexdigest(), size_bytes
+
+
+def _refuse_duplicate(*, clone: Clone, sha256: str) -> None:
+    existing = Document.objects.filter(clone=clone, sha256=sha256).first()
+    if existing:
+        cure = "Retry that one instead" if existing.status == Status.FAILED else "There is nothing to do"
+        raise UploadRefused(
+            code="duplicate",
+            message=f"This clone already has this file: “{existing.title}”. {cure}.",
+            existing=existing,
+        )
+
+
+def _store(*, document: Document, file: File[bytes]) -> None:
+    """Save file and row and queue the job, all or nothing. Two uploads of the same bytes at once: one
+    wins.
+    """
+    document.file = File(file, name=document.file_name)  # type: ignore[assignment]
+    try:
+        with transaction.atomic():
+            document.save()
+            enqueue_ingestion(document=document)
+    except BaseException as error:
+        if document.file.name and document.file._committed:
+            default_storage.delete(document.file.name)
+        if isinstance(error, IntegrityError):
+            _refuse_duplicate(clone=document.clone, sha256=document.sha256)
+        raise
+
+
+def _reset(*, document: Document) -> None:
+    fresh: dict[str, Any] = {
+        "status": Status.QUEUED, "stage_done": 0, "stage_total": 0, "error_code": "", "error_message": "",
+        "warnings": [], "attempts": 0, "lease_token": None, "lease_until": None,
+    }  # fmt: skip
+    for name, value in fresh.items():
+        setattr(document, name, value)
+
+
+def _discard_unfinished(*, document: Document) -> None:
+    """Drop pages and passages of a version that never became live."""
+    for model in (DocumentPage, Chunk):
+        model.objects.filter(document=document).exclude(version=document.live_version or 0).delete()
+
+
+def _stored_files(which: Q) -> frozenset[str]:
+    pairs = Document.objects.filter(which).values_list("file", "live_file")
+    return frozenset(name for pair in pairs for name in pair if name)
+
+
+def _remove_files(names: frozenset[str]) -> None:
+    for name in names:
+        default_storage.delete(name)
