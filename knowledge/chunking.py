@@ -79,8 +79,8 @@ def chunk_text(
     """Cut the document into chunks of at most `max_tokens` tokens that share at most `overlap_tokens`.
 
     A chunk ends at a heading, paragraph or sentence where one is near, else at a word, else at a character.
-    Together they hold the text from its first to its last visible character; only a run of more than 256
-    white space characters between two chunks may belong to none.
+    Together they hold the text from its first to its last visible character; only a run of white space that
+    is longer than 256 characters or than a chunk may belong to none.
     Raises ValueError for sizes that cannot work or an unknown encoding.
     """
     if max_tokens < _LEAST_MAX_TOKENS or not 0 <= overlap_tokens < max_tokens:
@@ -119,19 +119,31 @@ class _Cutter:
         """(start, end, token count) of each chunk."""
         text = self.tokens.text
         text_end = len(text.rstrip())
-        start, covered = skip_space(text=text, position=0), 0
+        start = covered = skip_space(text=text, position=0)
         spans: list[tuple[int, int, int]] = []
         while covered < text_end:
-            covered = max(covered, start)
-            end, next_start, token_count = self._next_span(start=start, covered=covered, text_end=text_end)
+            span = self._next_span(start=start, covered=covered, text_end=text_end)
+            if span is None:  # the overlap leaves no room: start where it ends
+                start = covered = self._start_without_overlap(covered)
+                span = self._next_span(start=start, covered=covered, text_end=text_end)
+            if span is None:  # one character always fits
+                end = skip_space(text=text, position=start) + 1
+                span = (end, end, self.tokens.count(start, end))
+            end, next_start, token_count = span
             spans.append((start, end, token_count))
-            start, covered = next_start, end
+            start, covered = next_start, max(end, next_start)
         return spans
 
-    def _next_span(self, *, start: int, covered: int, text_end: int) -> tuple[int, int, int]:
+    def _start_without_overlap(self, position: int) -> int:
+        """`position` with the white space that follows it if one chunk can hold it, else what comes after."""
+        visible = skip_space(text=self.tokens.text, position=position)
+        fits = self.tokens.count(position, visible + 1) <= self.max_tokens
+        return position if fits else visible
+
+    def _next_span(self, *, start: int, covered: int, text_end: int) -> tuple[int, int, int] | None:
         """The end of the chunk at `start`, the next one's start, and this one's token count.
 
-        `covered` is where the text begins that no chunk holds yet.
+        `covered` is where the text begins that no chunk holds yet. None when nothing of that fits.
         """
         left_tokens = self.tokens.tokens_before(text_end) - self.tokens.tokens_before(start)
         if left_tokens <= self.max_tokens + 2:
@@ -147,12 +159,10 @@ class _Cutter:
                 cut, is_heading = self._best_cut(start=start, covered=covered, high=high)
                 end, next_start = self._finish(start=start, cut=cut, is_heading=is_heading)
                 token_count = self.tokens.count(start, end)
-                if token_count <= self.max_tokens:
+                if end > covered and token_count <= self.max_tokens:
                     return end, next_start, token_count
             limit = min(limit - 1, int(limit * 0.99))
-        # Nothing but the overlap fits: leave the overlap out, one character always fits.
-        end = covered + 1
-        return end, end, self.tokens.count(start, end)
+        return None
 
     def _best_cut(self, *, start: int, covered: int, high: int) -> tuple[int, bool]:
         """The best position in (covered, high] to end at, and whether a marked heading starts there."""

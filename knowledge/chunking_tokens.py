@@ -77,7 +77,8 @@ class TokenMap:
         is_first_byte = (np.frombuffer(segment.encode(), dtype=np.uint8) & 0xC0) != 0x80
         characters_begun = np.concatenate(([0], np.cumsum(is_first_byte, dtype=np.int32)))
         inside = ~np.append(is_first_byte, True)[byte_ends]
-        return characters_begun[byte_ends] - inside + np.int64(start)
+        ends: npt.NDArray[np.int64] = characters_begun[byte_ends] - inside + np.int64(start)
+        return ends
 
     def tokens_before(self, position: int) -> int:
         """Number of tokens of the whole text that end at or before `position`."""

@@ -11,7 +11,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NoReturn
 
 from knowledge.extraction_types import MEBIBYTE, ExtractedDocument, ExtractionError, ExtractionLimits
@@ -118,7 +118,7 @@ def _exhaustion_record(problem: MemoryError | RecursionError) -> dict[str, str]:
     }
 
 
-def _json_line(record: dict[str, object] | dict[str, str]) -> bytes:
+def _json_line(record: Mapping[str, object]) -> bytes:
     return json.dumps(record, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
