@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line, with configuration mistakes told in one sentence."""
+"""Django's command line, with mistakes of configuration told in one sentence instead of a trace."""
 
 import os
 import sys
@@ -7,17 +7,30 @@ import sys
 
 def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cloneai.settings")
-    from django.core.exceptions import ImproperlyConfigured
-    from django.core.management import execute_from_command_line
-
     try:
         from django.conf import settings
+        from django.core.exceptions import ImproperlyConfigured
+        from django.core.management import execute_from_command_line
+    except ImportError as error:
+        print(  # noqa: T201
+            f"{error.name} is not installed for {sys.executable}. "
+            "Use `make run`, or `pip install -r requirements.txt` in a virtual environment.",
+            file=sys.stderr,
+        )
+        return 2
+    from cloneai.database.errors import DatabaseUnavailableError
 
-        settings.configured or settings.DEBUG  # noqa: B018  (reads the settings now, so that mistakes show here)
+    try:
+        settings.SECRET_KEY  # noqa: B018  (reads the settings now, before a command can hide their mistakes)
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         print(f"Configuration: {error}", file=sys.stderr)  # noqa: T201
         return 2
+    except DatabaseUnavailableError as error:
+        print(f"Database: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -33,7 +33,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def render_alone(template: str) -> str:
-    """A page without request or database; plain words when even that fails, since this is the last resort."""
+    """A page without request or database; plain words when even that fails."""
     try:
         return loader.get_template(template).render()
     except Exception:  # noqa: BLE001  (whatever is broken, an answer is due; the first error is already logged)
@@ -41,7 +41,7 @@ def render_alone(template: str) -> str:
 
 
 def _describe_to_program(*, path: str, error_type: str, message: str) -> dict[str, Any] | None:
-    """The body in the format of the API that the path belongs to, if any."""
+    """The body in the format of the API that owns the path, if one does."""
     if path.startswith("/v1/"):
         return {"error": {"message": message, "type": error_type, "param": None, "code": error_type}}
     if path.startswith("/api/"):
@@ -50,7 +50,7 @@ def _describe_to_program(*, path: str, error_type: str, message: str) -> dict[st
 
 
 class PageExceptionReporter(ExceptionReporter):
-    """DEFAULT_EXCEPTION_REPORTER: what Django's technical error page shows becomes the ordinary error page."""
+    """DEFAULT_EXCEPTION_REPORTER: in place of Django's technical error page the ordinary one."""
 
     def get_traceback_html(self) -> str:
         if self.is_email:
