@@ -78,7 +78,12 @@ def complete(*, request: ChatRequest) -> Completion:
 
 def completion_object(*, completion: Completion) -> dict[str, object]:
     """Return the answer object of a request that does not stream."""
-    message = {"role": "assistant", "content": completion.content, "refusal": None, "annotations": []}
+    message: dict[str, object] = {
+        "role": "assistant",
+        "content": completion.content,
+        "refusal": None,
+        "annotations": [],
+    }
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": completion.finish_reason}
     return {
         "id": completion.id,
@@ -96,7 +101,7 @@ async def stream_completion(
     *, completion: Completion, include_usage: bool, chunk_delay_seconds: float
 ) -> AsyncGenerator[bytes]:
     """Yield the answer as server-sent events of a few words each, ending with `[DONE]`."""
-    opening = {"role": "assistant", "content": "", "refusal": None}
+    opening: dict[str, object] = {"role": "assistant", "content": "", "refusal": None}
     yield _event(_chunk(completion, delta=opening, include_usage=include_usage))
     for piece in split_into_pieces(text=completion.content):
         # A zero delay still gives way to other tasks between chunks.

@@ -58,7 +58,7 @@ def embed_texts(*, texts: Sequence[str]) -> Vectors:
     vectors = np.empty((len(texts), NATIVE_DIMENSIONS), dtype=np.float32)
     vectors[order] = model.embed([texts[index] for index in order])
     norms = np.linalg.norm(vectors, axis=1)
-    for index in np.flatnonzero(~np.isfinite(norms) | (norms < 1e-6)):
+    for index in np.flatnonzero(~np.isfinite(norms) | (norms < 1e-6)).tolist():
         vectors[index] = _hashed_vector(texts[index])
         norms[index] = np.linalg.norm(vectors[index])
     unit: Vectors = (vectors / norms[:, None]).astype(np.float32)

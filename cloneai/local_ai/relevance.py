@@ -119,7 +119,7 @@ def _match_words(question: Question, texts: list[str]) -> tuple[Vectors, Vectors
     vocabulary = sorted({word for words in per_text for word in words})
     matches = np.zeros((len(texts), max(len(question.words), 1)), dtype=np.float32)
     if not question.words or not vocabulary:
-        return matches, np.ones(matches.shape[1], dtype=np.float32) / matches.shape[1]
+        return matches, np.full(matches.shape[1], 1 / matches.shape[1], dtype=np.float32)
     rows = {word: row for row, word in enumerate(vocabulary)}
     vectors = embed_texts(texts=[*vocabulary, *question.words])
     related = vectors[: len(vocabulary)] @ vectors[len(vocabulary) :].T
@@ -136,7 +136,7 @@ def _match_words(question: Question, texts: list[str]) -> tuple[Vectors, Vectors
     weights = np.array(
         [weight * value for weight, value in zip(question.weights, idf, strict=True)], dtype=np.float32
     )
-    return matches, weights / weights.sum()
+    return matches, (weights / weights.sum()).astype(np.float32)
 
 
 def _surroundings(placed: Sequence[Placed], matches: Vectors) -> Vectors:
