@@ -4,19 +4,16 @@ from typing import Any
 
 from django import forms
 
-MAX_MESSAGE_CHARS = 8000  # below the context length of every model; `turns` counts tokens besides
 MAX_COMMENT_CHARS = 2000
 RATINGS = [("1", "Helpful"), ("-1", "Not helpful"), ("0", "No rating")]
 
 
 class MessageForm(forms.Form):
+    """A message. Its length is for `turns` to judge, which counts tokens."""
+
     content = forms.CharField(
         label="Your message",
-        max_length=MAX_MESSAGE_CHARS,
-        error_messages={
-            "required": "Write a message first.",
-            "max_length": "This message is too long: %(show_value)d characters of %(limit_value)d. Shorten or split it.",
-        },
+        error_messages={"required": "Write a message first."},
         widget=forms.Textarea(
             attrs={
                 "rows": 1,
@@ -32,7 +29,6 @@ class MessageForm(forms.Form):
         super().__init__(*args, **kwargs)
         attrs = self.fields["content"].widget.attrs
         attrs["placeholder"] = f"Ask {clone_name}" if clone_name else "Ask a question"
-        attrs.pop("maxlength", None)  # browsers would cut a pasted text without a word; the page counts and tells
 
     def clean_content(self) -> str:
         """Browsers post line ends as CRLF; sockets send LF."""

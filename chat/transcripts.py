@@ -1,4 +1,4 @@
-"""What a conversation page shows: the last messages of a session, oldest first, in a fixed number of queries."""
+"""What a conversation page shows: a session's last messages, oldest first, in a fixed number of queries."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -25,8 +25,12 @@ class Transcript:
 def load_transcript(*, session: ChatSession, shown: int = MESSAGES_SHOWN) -> Transcript:
     """The last `shown` current messages with their citations; two queries."""
     shown = max(MESSAGES_SHOWN, min(shown, MAX_MESSAGES_SHOWN))
-    citations = Prefetch("citations", Citation.objects.only("id", "message_id", "number", "title", "page", "is_cited"))
-    newest_first = session.messages.filter(is_current=True).order_by("-created_at").prefetch_related(citations)
+    citations = Prefetch(
+        "citations", Citation.objects.only("id", "message_id", "number", "title", "page", "is_cited")
+    )
+    newest_first = (
+        session.messages.filter(is_current=True).order_by("-created_at").prefetch_related(citations)
+    )
     found = list(newest_first[: shown + 1])
     messages = found[:shown][::-1]
     running = next((message for message in messages if message.is_running), None)

@@ -9,7 +9,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from chat.forms import MAX_MESSAGE_CHARS, MessageForm
+from billing.model_choice import Task, choose_model
+from chat.context import max_question_tokens
+from chat.forms import MessageForm
 from chat.models import ChatSession, Message, Role
 from chat.sessions import create_session
 from chat.transcripts import MESSAGES_SHOWN, load_transcript, placeholder_messages, session_title
@@ -17,6 +19,7 @@ from chat.turns import TurnRefused, regenerate_answer, start_turn, stop_answer
 from cloneai.threads import run_in_thread
 from clones.models import Clone
 
+CHARS_PER_TOKEN = 3  # on the safe side for English; `turns` counts exactly when the message comes
 REFUSED_STATUS = {"turn_running": 409, "rate_limit": 429, "budget_exceeded": 429}
 
 
@@ -25,7 +28,7 @@ REFUSED_STATUS = {"turn_running": 409, "rate_limit": 429, "budget_exceeded": 429
 async def start(request: HttpRequest, slug: str) -> HttpResponse:
     """Opens a conversation; a `question` in the form becomes its first message."""
     session = await run_in_thread(_create_session, request=request, slug=slug)
-    question = request.POST.get("question", "").strip()[:MAX_MESSAGE_CHARS]
+    question = request.POST.get("question", "").strip()
     if question:
         try:
             await start_turn(session=session, user=session.user, content=question)
@@ -105,7 +108,13 @@ def _render_page(
         "title": session_title(session=session, clone=session.clone),
         "transcript": transcript,
         "form": form or MessageForm(clone_name=session.clone.name),
-        "max_message_chars": MAX_MESSAGE_CHARS,
+        "max_message_chars": _estimate_max_chars(clone=session.clone),
         **placeholder_messages(session=session),
     }
     return render(request, "chat/conversation.html", context, status=status)
+
+
+def _estimate_max_chars(*, clone: Clone) -> int:
+    """About how long a message may be, for the notice while it is typed."""
+    model = choose_model(task=Task.CHAT, override=clone.chat_model)
+    return max_question_tokens(clone=clone, model=model) * CHARS_PER_TOKEN

@@ -34,7 +34,9 @@ def sessions(request: HttpRequest) -> HttpResponse:
     for word in query.split()[:8]:
         found = found.filter(Q(title__icontains=word) | Q(clone__name__icontains=word))
     said = Message.objects.filter(session=OuterRef("pk"), is_current=True).exclude(content="")
-    found = found.annotate(preview=Subquery(said.order_by("-created_at").values(text=Left("content", PREVIEW_CHARS))[:1]))
+    found = found.annotate(
+        preview=Subquery(said.order_by("-created_at").values(text=Left("content", PREVIEW_CHARS))[:1])
+    )
     page = Paginator(found, SESSIONS_PER_PAGE).get_page(request.GET.get("page"))
     return render(request, "chat/sessions.html", {"form": form, "query": query, "page": page})
 
@@ -92,7 +94,9 @@ def summary(request: HttpRequest, session_id: UUID) -> HttpResponse:
 @require_POST
 def feedback(request: HttpRequest, message_id: UUID) -> HttpResponse:
     """Saves a rating and a comment; JSON for the script, back to the answer for a plain form."""
-    answers = Message.objects.filter(role=Role.ASSISTANT, session__in=ChatSession.objects.visible_to(request.user))
+    answers = Message.objects.filter(
+        role=Role.ASSISTANT, session__in=ChatSession.objects.visible_to(request.user)
+    )
     answer = get_object_or_404(answers.select_related("session"), pk=message_id)
     form = FeedbackForm(request.POST)
     if not form.is_valid():
@@ -118,7 +122,9 @@ def feedback(request: HttpRequest, message_id: UUID) -> HttpResponse:
 @vary_on_headers(SCRIPT_HEADER)
 def source(request: HttpRequest, citation_id: UUID) -> HttpResponse:
     """The passage behind a citation in its page; the script gets the article alone, for its panel."""
-    citations = Citation.objects.visible_to(request.user).select_related("message__session__clone", "document")
+    citations = Citation.objects.visible_to(request.user).select_related(
+        "message__session__clone", "document"
+    )
     citation = get_object_or_404(citations, pk=citation_id)
     session = citation.message.session
     context = {
@@ -134,7 +140,9 @@ def source(request: HttpRequest, citation_id: UUID) -> HttpResponse:
 
 
 def _own_session(request: HttpRequest, session_id: UUID) -> ChatSession:
-    return get_object_or_404(ChatSession.objects.visible_to(request.user).select_related("clone"), pk=session_id)
+    return get_object_or_404(
+        ChatSession.objects.visible_to(request.user).select_related("clone"), pk=session_id
+    )
 
 
 def _wants_partial(request: HttpRequest) -> bool:

@@ -1,14 +1,15 @@
 """A clone's accent colour made legible: fills, text and tints for the light and the dark theme.
 
-Colours are `#rrggbb`. Contrast is WCAG 2.2's ratio of relative luminances, 1 to 21: text needs 4.5, shapes need 3.
+Colours are `#rrggbb`. Contrast is the ratio of WCAG 2.2, 1 to 21: text needs 4.5, shapes need 3.
 """
 
 import re
 from dataclasses import dataclass
 
 DEFAULT_ACCENT = "#2f6f5e"
-LIGHT_PAGE = "#fbfaf7"  # --page in static/css/tokens.css
-DARK_PAGE = "#171614"
+# --page and --sunken in static/css/tokens.css; --surface lies on the safe side of them
+LIGHT_PAGE, LIGHT_SUNKEN = "#fbfaf7", "#f3f0ea"
+DARK_PAGE, DARK_SUNKEN = "#171614", "#262420"
 TEXT_CONTRAST = 4.6  # a little above the norm, so that rounding never falls below it
 SHAPE_CONTRAST = 3.1
 SOFT_SHARE = 0.1
@@ -21,7 +22,7 @@ WHITE: Rgb = (255, 255, 255)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Palette:
-    """One theme's colours: `fill` with `on_fill` written on it, `text` on the page or on `soft`."""
+    """One theme: `fill` with `on_fill` written on it; `text` on any background of the page or on `soft`."""
 
     fill: str
     on_fill: str
@@ -31,12 +32,14 @@ class Palette:
 
 def palette_for(*, accent: str, is_dark: bool = False) -> Palette:
     """The accent for one theme; anything that is no colour counts as the default accent."""
-    page = _parse(DARK_PAGE if is_dark else LIGHT_PAGE)
+    page, sunken = (
+        (_parse(DARK_PAGE), _parse(DARK_SUNKEN)) if is_dark else (_parse(LIGHT_PAGE), _parse(LIGHT_SUNKEN))
+    )
     colour = _parse(accent if re.fullmatch(r"#[0-9a-fA-F]{6}", accent) else DEFAULT_ACCENT)
     away_from_page = WHITE if is_dark else BLACK
-    fill = _strengthen(colour, towards=away_from_page, against=(page,), ratio=SHAPE_CONTRAST)
+    fill = _strengthen(colour, towards=away_from_page, against=(page, sunken), ratio=SHAPE_CONTRAST)
     soft = _mix(page, colour, share=SOFT_SHARE)
-    text = _strengthen(colour, towards=away_from_page, against=(page, soft), ratio=TEXT_CONTRAST)
+    text = _strengthen(colour, towards=away_from_page, against=(page, sunken, soft), ratio=TEXT_CONTRAST)
     on_fill = max(WHITE, BLACK, key=lambda ink: _contrast(ink, fill))
     return Palette(fill=_format(fill), on_fill=_format(on_fill), text=_format(text), soft=_format(soft))
 

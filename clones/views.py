@@ -16,7 +16,7 @@ ACCENT_MAX_AGE_SECONDS = 7 * 24 * 3600
 
 @require_safe
 def gallery(request: HttpRequest) -> HttpResponse:
-    """Every clone that is listed for this person, narrowed by `?q=`; three queries with a search, two without."""
+    """Every clone that is listed for this person, narrowed by `?q=`."""
     form = GallerySearchForm(request.GET)
     query = form.cleaned_data["q"].strip() if form.is_valid() else ""
     clones = Clone.objects.listed_for(request.user)

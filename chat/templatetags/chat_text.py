@@ -3,6 +3,7 @@
 from django import template
 from django.utils.safestring import SafeString
 
+from chat.frames import render_answer
 from chat.markdown import render_markdown
 from chat.models import Message
 
@@ -12,8 +13,7 @@ register = template.Library()
 @register.filter
 def answer_html(message: Message) -> SafeString:
     """The answer as sanitised HTML, its markers linked to its sources."""
-    urls = {citation.number: citation.get_absolute_url() for citation in message.citations.all()}
-    return render_markdown(message.content, source_urls=urls)
+    return render_answer(message, list(message.citations.all()))
 
 
 @register.filter

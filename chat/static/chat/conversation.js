@@ -1,0 +1,234 @@
+// The conversation page. The server's database is the truth; this page shows it, sends orders, and after any break
+// asks for what it missed. Frames are those of the contract.
+
+import { Composer } from "./composer.js";
+import { Connection } from "./connection.js";
+import { ConnectionLine } from "./connection-line.js";
+import { Follower } from "./follower.js";
+import { Memory, isId, newId } from "./ids.js";
+import { installMessageActions } from "./message-actions.js";
+import { SourcePanel } from "./source-panel.js";
+import { Transcript } from "./transcript.js";
+
+const SILENCE_MS = 25_000; // no frame for so long while an answer runs: ask again
+
+class Conversation {
+  constructor(root) {
+    this.root = root;
+    this.list = root.querySelector("[data-messages]");
+    this.announcer = root.querySelector("[data-announcer]");
+    this.memory = new Memory(root.dataset.sessionId);
+    this.transcript = new Transcript({ list: this.list, announcer: this.announcer, cloneName: root.dataset.cloneName });
+    this.panel = new SourcePanel({ panel: document.querySelector("[data-source-panel]") });
+    installMessageActions({ list: this.list, announcer: this.announcer, onProblem: (text) => this.tell(text) });
+    this.heardAt = Date.now();
+    this.catchingUp = null;
+    this.markNew();
+    if (!("ended" in root.dataset)) this.#goLive();
+  }
+
+  #goLive() {
+    const { root } = this;
+    this.outbox = JSON.parse(this.memory.read("outbox") ?? "null");
+    this.pendingEdit = null;
+    this.composer = new Composer({ form: root.querySelector("[data-composer]"), memory: this.memory });
+    this.follower = new Follower({ content: root.querySelector(".chat-column"), button: root.querySelector("[data-to-end]") });
+    this.connection = new Connection(root.dataset.socketPath);
+    const line = new ConnectionLine({ line: root.querySelector("[data-connection]"), signInUrl: root.dataset.signInUrl });
+    this.connection.addEventListener("state", (event) => line.show(event.detail));
+    this.connection.addEventListener("open", (event) => this.onOpen(event.detail));
+    this.connection.addEventListener("frame", (event) => this.onFrame(event.detail));
+    this.composer.addEventListener("submit", (event) => this.onSubmit(event));
+    this.composer.addEventListener("stop", () => this.stop());
+    this.list.addEventListener("click", (event) => this.onEdit(event));
+    this.list.addEventListener("submit", (event) => this.onRegenerate(event));
+    root.querySelector("[data-starters]")?.addEventListener("submit", (event) => this.onStarter(event));
+    addEventListener("pageshow", (event) => event.persisted && this.catchUp());
+    setInterval(() => this.watch(), SILENCE_MS / 5);
+    if (!location.hash) this.follower.toEnd();
+    this.showState();
+    this.connection.open();
+  }
+
+  tell(text) {
+    if (this.composer) this.composer.notice(text, { isError: true });
+    else this.announcer.textContent = text;
+  }
+
+  showState() {
+    this.composer.busy = Boolean(this.outbox || this.pendingEdit || this.transcript.running);
+  }
+
+  // Sending
+
+  onSubmit(event) {
+    if (this.connection.isHopeless) return; // the plain form does it
+    event.preventDefault();
+    const { content, editing } = event.detail;
+    this.composer.notice("");
+    if (editing) this.sendEdit(editing, content);
+    else this.sendMessage(content);
+  }
+
+  sendMessage(content) {
+    this.outbox = { clientId: newId(), content };
+    this.memory.write("outbox", JSON.stringify(this.outbox));
+    this.transcript.addQuestion(this.outbox);
+    this.root.querySelector("[data-starters]")?.remove();
+    this.composer.clear();
+    this.follower.toEnd();
+    this.showState();
+    this.flushOutbox();
+  }
+
+  /** Sends what is not confirmed yet. The same id again is the same turn, so this is safe at any time. */
+  flushOutbox() {
+    if (!this.outbox) return;
+    const { clientId, content } = this.outbox;
+    if (!this.transcript.findByClientId(clientId)) this.transcript.addQuestion(this.outbox);
+    this.connection.send({ type: "message", content, client_message_id: clientId });
+    this.showState();
+  }
+
+  forgetOutbox() {
+    this.outbox = null;
+    this.memory.write("outbox", "");
+  }
+
+  sendEdit(id, content) {
+    if (!this.connection.send({ type: "edit", message_id: id, content })) {
+      return this.tell("There is no connection right now. Try again in a moment.");
+    }
+    this.pendingEdit = { clientId: newId(), content };
+    this.transcript.removeFrom(this.transcript.find(id));
+    this.transcript.addQuestion(this.pendingEdit);
+    this.composer.endEdit();
+    this.follower.toEnd();
+    this.showState();
+  }
+
+  onStarter(event) {
+    if (this.connection.isHopeless || !event.submitter) return;
+    event.preventDefault();
+    if (!this.composer.isBusy) this.sendMessage(event.submitter.value);
+  }
+
+  onEdit(event) {
+    const article = event.target.closest('[data-action="edit"]')?.closest("[data-message-id]");
+    if (article) this.composer.edit(article.dataset.messageId, article.querySelector("[data-text]").textContent);
+  }
+
+  onRegenerate(event) {
+    if (!event.target.matches("form[data-regenerate]")) return;
+    const id = event.target.closest("[data-message-id]").dataset.messageId;
+    if (this.connection.send({ type: "regenerate", message_id: id })) event.preventDefault();
+  }
+
+  stop() {
+    const { running } = this.transcript;
+    if (running) this.connection.send({ type: "stop", message_id: running.id });
+  }
+
+  // Receiving
+
+  async onOpen({ isFirst }) {
+    if (!isFirst) await this.catchUp();
+    else this.resume();
+    this.flushOutbox();
+  }
+
+  resume() {
+    this.heardAt = Date.now();
+    const { running } = this.transcript;
+    if (running) this.connection.send({ type: "resume", message_id: running.id, after_seq: running.lastSeq });
+  }
+
+  /** An answer that has fallen silent is asked for again. */
+  watch() {
+    if (this.transcript.running && this.connection.isOpen && Date.now() - this.heardAt > SILENCE_MS) this.resume();
+  }
+
+  /** Fetches the page's messages, then what runs. Also the answer to anything that this page cannot place. */
+  catchUp() {
+    this.catchingUp ??= this.#fetchMessages().finally(() => {
+      this.catchingUp = null;
+    });
+    return this.catchingUp;
+  }
+
+  async #fetchMessages() {
+    try {
+      const response = await fetch(location.pathname + location.search, { headers: { "X-Requested-With": "fetch" } });
+      if (response.ok && !response.redirected) {
+        const page = new DOMParser().parseFromString(await response.text(), "text/html");
+        const fresh = page.querySelector("[data-messages]");
+        if (fresh) this.transcript.replaceWith(fresh);
+      }
+    } catch {
+      return; // away again; the next opening comes back here
+    }
+    this.pendingEdit = null;
+    this.showState();
+    this.resume();
+  }
+
+  onFrame(frame) {
+    this.heardAt = Date.now();
+    if (frame.type === "user_message") this.onUserMessage(frame);
+    else if (frame.type === "ai_response_start") this.onStart(frame);
+    else if (frame.type === "ai_response_chunk") this.onChunk(frame);
+    else if (frame.type === "error") this.onError(frame);
+    this.showState();
+  }
+
+  onUserMessage(frame) {
+    if (this.outbox && frame.client_message_id === this.outbox.clientId) this.forgetOutbox();
+    const own = this.transcript.findByClientId(frame.client_message_id ?? this.pendingEdit?.clientId);
+    this.pendingEdit = null;
+    if (own) this.transcript.confirmQuestion(own, frame.message_id);
+    else if (!this.transcript.find(frame.message_id)) this.catchUp(); // another tab asked or edited
+  }
+
+  onStart(frame) {
+    if (!this.transcript.startAnswer(frame.message_id, frame.reply_to)) this.catchUp();
+  }
+
+  onChunk(frame) {
+    if (frame.is_complete) {
+      if (!this.transcript.finish(frame.message_id, frame.rendered)) this.catchUp();
+      return;
+    }
+    if (this.transcript.append(frame.message_id, frame.seq, frame.content) === "gap") this.resume();
+  }
+
+  /** A refused order; failures of an answer come with its message_id and are shown by its last frame. */
+  onError(frame) {
+    if (isId(frame.message_id) && this.transcript.find(frame.message_id)) return;
+    const refused = this.outbox ?? this.pendingEdit;
+    this.forgetOutbox();
+    if (refused) {
+      this.transcript.removeFrom(this.transcript.findByClientId(refused.clientId));
+      this.composer.restore(refused.content);
+      if (this.pendingEdit) this.catchUp();
+    }
+    this.pendingEdit = null;
+    this.tell(frame.message);
+  }
+
+  // Reading marks
+
+  /** A line above what came while the reader was away. */
+  markNew() {
+    const seen = this.transcript.find(this.memory.read("seen"));
+    const next = seen?.nextElementSibling;
+    if (next?.dataset.role === "assistant" && document.referrer !== location.href) {
+      const line = document.createElement("p");
+      line.className = "new-since";
+      line.textContent = "New since you left";
+      next.before(line);
+    }
+    addEventListener("pagehide", () => this.memory.write("seen", this.transcript.messages.at(-1)?.dataset.messageId ?? ""));
+  }
+}
+
+new Conversation(document.querySelector("[data-conversation]"));
