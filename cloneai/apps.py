@@ -1,6 +1,6 @@
 """The platform app: commands, checks and pages that need every other app."""
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.db.models.signals import post_migrate
 
 
@@ -13,4 +13,5 @@ class PlatformConfig(AppConfig):
         from cloneai import checks  # noqa: F401  (registers them)
         from cloneai.reference_data import ensure_reference_data
 
-        post_migrate.connect(ensure_reference_data, sender=self)
+        # Sent once for each app with models, after all tables are there; one of them is enough.
+        post_migrate.connect(ensure_reference_data, sender=apps.get_app_config("chat"))

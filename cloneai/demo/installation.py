@@ -10,6 +10,7 @@ from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.core.files import File
+from django.db import transaction
 
 from cloneai.accounts.models import EXPERTS, REVIEWERS, User
 from cloneai.demo.persona import MARA
@@ -45,6 +46,7 @@ def demo_password_path() -> Path:
     return Path(settings.VAR_DIR) / "demo-password"
 
 
+@transaction.atomic
 def ensure_accounts() -> str:
     """Creates what is missing and returns the password of the three accounts, kept in `var/demo-password`."""
     path = demo_password_path()
