@@ -251,7 +251,7 @@ def _split_pages(*, text: str, stated_count: int | None) -> tuple[ExtractedPage,
     texts = [clean_text(part) for part in re.split(f"[{_BREAKS}]", text)]
     filled = [part for part in texts if part.strip()]
     if len(filled) < 2 or len(filled) != stated_count:
-        filled = [clean_text(text.replace(_RENDERED_BREAK, "").replace(_PAGE_BREAK, "\n\n"))]
+        filled = [clean_text(re.sub(f"\n*{_PAGE_BREAK}\n*", "\n\n", text.replace(_RENDERED_BREAK, "")))]
     return tuple(ExtractedPage(number=number, text=part) for number, part in enumerate(filled, start=1))
 
 

@@ -101,7 +101,7 @@ class _Reader(HTMLParser):
         elif tag == "li":
             self._start_item()
         elif tag in ("td", "th"):
-            self._parts.append(" | ")
+            self._parts.append("| " if self._is_at_line_start() else " | ")
         else:
             self._start_block(tag)
 
@@ -158,7 +158,10 @@ class _Reader(HTMLParser):
             self._parts.append(data)
         else:
             text = _SPACE.sub(" ", data)
-            at_line_start = not self._parts or self._parts[-1].endswith(("\n", " "))
-            text = text.lstrip() if at_line_start else text
+            if self._is_at_line_start() or self._parts[-1].endswith(" "):
+                text = text.lstrip()
             if text:
                 self._parts.append(text)
+
+    def _is_at_line_start(self) -> bool:
+        return not self._parts or self._parts[-1].endswith("\n")

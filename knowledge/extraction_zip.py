@@ -88,7 +88,7 @@ def _check_entries(entries: list[zipfile.ZipInfo], *, packed_bytes: int, limits:
     if unpacked_bytes > limits.zip_unpacked_bytes:
         raise _bomb_error(f"it would unpack to {unpacked_bytes / MEBIBYTE:,.0f} MB")
     if sum(entry.compress_size for entry in entries) > packed_bytes:
-        raise _bomb_error("its parts overlap")
+        raise corrupt_error()  # parts overlap, or some of the file is missing
     for entry in entries:
         if entry.file_size > MEBIBYTE and entry.file_size > limits.zip_ratio * max(1, entry.compress_size):
             raise _bomb_error("a part of it unpacks to many times its size")

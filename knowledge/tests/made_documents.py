@@ -16,13 +16,13 @@ CONTENT_TYPES = (
 )
 
 
-def make_pdf(*page_texts: str, title: str = "", password: str = "") -> bytes:
-    """A PDF with one page per text; "" makes an empty page."""
+def make_pdf(*page_texts: str, title: str = "", password: str | None = None) -> bytes:
+    """A PDF with one page per text; "" makes an empty page, and as the password a PDF that opens without."""
     pdf = FPDF()
     pdf.set_font("Helvetica", size=12)
     if title:
         pdf.set_title(title)
-    if password:
+    if password is not None:
         pdf.set_encryption("owner", user_password=password, encryption_method=EncryptionMethod.RC4)
     for text in page_texts:
         pdf.add_page()

@@ -1,0 +1,321 @@
+"""Good files of every kind become text that a person would recognise; the child cannot hurt the caller."""
+
+import io
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import docx
+import pytest
+
+from knowledge.extraction import (
+    DEFAULT_LIMITS,
+    ExtractedDocument,
+    ExtractionError,
+    ExtractionLimits,
+    detect_kind,
+    extract_document,
+    run_child,
+)
+from knowledge.tests.made_documents import (
+    W,
+    docx_body,
+    make_docx,
+    make_pdf,
+    make_picture_pdf,
+    paragraph,
+    save_docx,
+)
+
+Extract = Callable[..., ExtractedDocument]
+
+
+@pytest.fixture
+def extract(tmp_path: Path) -> Extract:
+    """Write bytes to a file and extract them under a name."""
+
+    def write_and_extract(
+        content: bytes, name: str, limits: ExtractionLimits = DEFAULT_LIMITS
+    ) -> ExtractedDocument:
+        path = tmp_path / "upload"
+        path.write_bytes(content)
+        return extract_document(path=path, name=name, limits=limits)
+
+    return write_and_extract
+
+
+def test_pdf_gives_each_page_and_its_title(extract: Extract) -> None:
+    document = extract(make_pdf("First page.", "Second page.", title="On Courage"), "talk.PDF")
+    assert (document.kind, document.title, document.warnings) == ("pdf", "On Courage", ())
+    assert [(page.number, page.text) for page in document.pages] == [(1, "First page."), (2, "Second page.")]
+
+
+def test_title_that_a_program_wrote_is_no_title(extract: Extract) -> None:
+    assert extract(make_pdf("Words.", title="Microsoft Word - draft3.doc"), "a.pdf").title == ""
+
+
+def test_pages_without_text_are_counted_and_named(extract: Extract) -> None:
+    document = extract(make_picture_pdf(pages=7, text_on=[1, 2, 6]), "scan.pdf")
+    assert [page.number for page in document.pages] == [1, 2, 3, 4, 5, 6, 7]
+    assert document.pages[2].text == ""
+    assert document.warnings == (
+        "Pages 3 to 5 and 7 are images and hold no text. Run text recognition (OCR) to include it.",
+    )
+
+
+def test_blank_page_is_not_called_an_image(extract: Extract) -> None:
+    assert extract(make_pdf("Words.", ""), "a.pdf").warnings == ("Page 2 holds no text.",)
+
+
+def test_pdf_that_opens_without_a_password_is_read(extract: Extract) -> None:
+    content = make_pdf("For all to read.", password="")
+    assert b"/Encrypt" in content
+    assert extract(content, "a.pdf").pages[0].text == "For all to read."
+
+
+def test_docx_is_read_in_order_with_headings_lists_and_tables(extract: Extract) -> None:
+    source = docx.Document()
+    source.core_properties.title = "The Course"
+    source.add_heading("Week one", level=1)
+    source.add_paragraph("Begin gently.")
+    table = source.add_table(rows=2, cols=2)
+    for index, words in enumerate(["Day", "Task", "Monday", "Walk"]):
+        table.cell(index // 2, index % 2).text = words
+    source.add_paragraph("Then rest.")
+    source.add_paragraph("Bread", style="List Bullet")
+    source.add_paragraph("Butter", style="List Bullet")
+    source.add_paragraph("Mix", style="List Number")
+    source.add_paragraph("Bake", style="List Number")
+    source.add_heading("Details", level=2)
+    document = extract(save_docx(source), "course.docx")
+    assert document.title == "The Course"
+    assert document.pages[0].text == (
+        "# Week one\n\nBegin gently.\n\n| Day | Task |\n| Monday | Walk |\n\nThen rest.\n\n"
+        "- Bread\n- Butter\n1. Mix\n2. Bake\n\n## Details"
+    )
+
+
+def test_docx_notes_and_text_boxes_are_read_once(extract: Extract) -> None:
+    box = f"<w:txbxContent>{paragraph('In the box.')}</w:txbxContent>"
+    mc = "http://schemas.openxmlformats.org/markup-compatibility/2006"
+    body = (
+        '<w:p><w:r><w:t>Claim</w:t><w:footnoteReference w:id="2"/></w:r></w:p>'
+        f'<w:p><w:r><mc:AlternateContent xmlns:mc="{mc}"><mc:Choice>{box}</mc:Choice><mc:Fallback>{box}'
+        "</mc:Fallback></mc:AlternateContent><w:t>Around it.</w:t></w:r></w:p>"
+        "<w:p><w:del><w:r><w:delText>gone</w:delText></w:r></w:del>"
+        "<w:ins><w:r><w:t>kept</w:t></w:r></w:ins></w:p>"
+    )
+    notes = (
+        f'<w:footnotes xmlns:w="{W}"><w:footnote w:type="separator" w:id="0">{paragraph("")}</w:footnote>'
+        f'<w:footnote w:id="2">{paragraph("Proof.")}</w:footnote></w:footnotes>'
+    )
+    document = extract(docx_body(body, footnotes=notes), "a.docx")
+    assert document.pages[0].text == "Claim[^1]\n\nAround it.\n\nIn the box.\n\nkept\n\n[^1]: Proof."
+
+
+@pytest.mark.parametrize(
+    ("stated", "texts"), [(2, ["One.", "Two."]), (3, ["One.\n\nTwo."]), (None, ["One.\n\nTwo."])]
+)
+def test_docx_pages_are_told_apart_only_when_their_count_is_right(
+    extract: Extract, stated: int | None, texts: list[str]
+) -> None:
+    body = paragraph("One.") + '<w:p><w:r><w:br w:type="page"/></w:r></w:p>' + paragraph("Two.")
+    content = docx_body(body)
+    if stated:
+        target = io.BytesIO(content)
+        with zipfile.ZipFile(target, "a") as archive:
+            archive.writestr("docProps/app.xml", f"<Properties><Pages>{stated}</Pages></Properties>")
+        content = target.getvalue()
+    assert [page.text for page in extract(content, "a.docx").pages] == texts
+
+
+def test_docx_with_a_broken_link_that_stops_python_docx_is_read(extract: Extract) -> None:
+    rels = (
+        '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+        '<Relationship Id="r1" Target="NULL" Type="http://schemas.openxmlformats.org/officeDocument/2006/'
+        'relationships/image"/></Relationships>'
+    )
+    target = io.BytesIO(docx_body(paragraph("Still here.")))
+    with zipfile.ZipFile(target, "a") as archive:
+        archive.writestr("word/_rels/document.xml.rels", rels)
+    with pytest.raises(Exception):  # noqa: B017
+        docx.Document(io.BytesIO(target.getvalue()))
+    assert extract(target.getvalue(), "a.docx").pages[0].text == "Still here."
+
+
+def test_markdown_keeps_its_marks_and_gives_its_first_heading(extract: Extract) -> None:
+    content = b"```\n# not this\n```\n\n# Real *title* #\n\nText.\r\n"
+    document = extract(content, "notes.md")
+    assert (document.kind, document.title) == ("md", "Real *title*")
+    assert document.pages[0].text.endswith("# Real *title* #\n\nText.")
+
+
+def test_html_becomes_text_without_scripts(extract: Extract) -> None:
+    content = (
+        b"<!doctype html><html><head><title>A &amp; B</title><style>p{}</style><script>var x='<p>no</p>'"
+        b"</script></head><body><h1>Main\n thing</h1><p>Some <b>bold</b>\n text&nbsp;here.<br>Next line.</p>"
+        b"<ul><li>one<li>two</ul><ol><li>first</li><li>second</li></ol>"
+        b"<table><tr><td>a</td><td>b</td></tr><tr><td>c</td><td>d</td></tr></table>"
+        b"<pre>x\n  y</pre><script>never closed"
+    )
+    document = extract(content, "page.html")
+    assert document.title == "A & B"
+    assert document.pages[0].text == (
+        "# Main thing\n\nSome bold text here.\nNext line.\n\n- one\n- two\n\n1. first\n2. second\n\n"
+        "| a | b |\n| c | d |\n\nx\n  y"
+    )
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("utf-8", "Grüße – 你好"),
+        ("utf-8-sig", "Grüße – 你好"),
+        ("utf-16", "Grüße – 你好"),
+        ("utf-16-le", "Gruesse without a mark, in Latin letters."),
+        ("utf-16-be", "Gruesse without a mark, in Latin letters."),
+        ("utf-32", "Grüße – 你好"),
+        ("cp1252", "Für die Prüfung müssen Sie die Übungen täglich wiederholen. Größe und Maße zählen. "),
+        ("cp1251", "Каждый учитель знает, что повторение является основой обучения. "),
+        ("shift_jis", "これは日本語の文章です。専門家の知識を学びます。毎日練習してください。"),
+        ("gb18030", "专家的知识非常重要。我们每天都要学习新的东西。请仔细阅读以下内容。"),
+    ],
+)
+def test_text_is_decoded_from_its_encoding(extract: Extract, encoding: str, text: str) -> None:
+    assert extract(text.encode(encoding), "a.txt").pages[0].text == text.strip()
+
+
+def test_html_is_decoded_by_what_it_states(extract: Extract) -> None:
+    content = '<html><head><meta charset="koi8-r"></head><body>Привет всем</body></html>'.encode("koi8-r")
+    assert extract(content, "a.htm").pages[0].text == "Привет всем"
+
+
+def test_invisible_characters_are_removed_and_text_is_composed(extract: Extract) -> None:
+    content = "Cafe\u0301\x00 \u202eevil\u202c so\u00adft\r\nnext\rlast \n\n\n\n\n\nend".encode()
+    assert extract(content, "a.txt").pages[0].text == "Café evil soft\nnext\nlast\n\n\nend"
+
+
+def test_few_damaged_characters_are_a_warning(extract: Extract) -> None:
+    document = extract("Übung macht den größten Könner. ".encode() * 9 + b"\xff", "a.txt")
+    assert document.warnings == ("1 characters could not be read and show as \ufffd.",)
+
+
+@pytest.mark.parametrize(
+    "name", ["notes", "notes v1.5", "Dr. Weber", "../../etc/notes.txt", "n" * 296 + ".txt"]
+)
+def test_text_is_taken_under_any_name_that_does_not_deny_it(extract: Extract, name: str) -> None:
+    assert extract(b"plain words", name).kind == "txt"
+
+
+def test_kind_is_told_by_content(tmp_path: Path) -> None:
+    path = tmp_path / "upload"
+    for content, name, kind in [
+        (make_pdf("x"), "a.pdf", "pdf"),
+        (make_pdf("x"), "no suffix", "pdf"),
+        (make_docx("x"), "a.docx", "docx"),
+        (b"<p>a fragment</p>", "a.html", "html"),
+        (b"\xef\xbb\xbf<!DOCTYPE html><html>", "noname", "html"),
+        (b"# heading", "a.markdown", "md"),
+    ]:
+        path.write_bytes(content)
+        assert detect_kind(path=path, name=name) == kind
+
+
+def run_python(code: str, tmp_path: Path, **limits: float) -> ExtractedDocument:
+    """Let a Python program stand in for the parser process."""
+    source = tmp_path / "source"
+    source.write_bytes(b"input")
+    with source.open("rb") as stream:
+        return run_child(
+            command=[sys.executable, "-c", code],
+            source=stream,
+            kind="txt",
+            limits=ExtractionLimits(**limits),  # type: ignore[arg-type]
+        )
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("import os; os.kill(os.getpid(), 11)", "parser_crashed"),
+        ("raise SystemExit(3)", "parser_crashed"),
+        ("print('not json')", "parser_crashed"),
+        ("print('{\"page\": 1}')", "parser_crashed"),
+        ("print('[]')", "parser_crashed"),
+        ("import os; os.kill(os.getpid(), 9)", "parser_memory"),
+        ("import os; os.kill(os.getpid(), 24)", "parser_timeout"),
+        ("import time; time.sleep(60)", "parser_timeout"),
+        ("import os, time; os.close(1); os.close(2); time.sleep(60)", "parser_timeout"),
+        ("while True: print('x' * 100000)", "parser_crashed"),
+        ("import sys\nwhile True: sys.stdout.write('x' * 100000)", "too_large"),
+    ],
+)
+def test_death_of_the_child_is_a_reason(tmp_path: Path, code: str, reason: str) -> None:
+    with pytest.raises(ExtractionError) as caught:
+        run_python(code, tmp_path, wall_seconds=1.5, output_bytes=2**20)
+    assert caught.value.code == reason
+    assert caught.value.message.endswith(".")
+
+
+def test_what_the_child_started_dies_with_it(tmp_path: Path) -> None:
+    mark = tmp_path / "pid"
+    code = (
+        "import subprocess, time\n"
+        f"p = subprocess.Popen(['sleep', '60']); open({str(mark)!r}, 'w').write(str(p.pid))\ntime.sleep(60)"
+    )
+    with pytest.raises(ExtractionError):
+        run_python(code, tmp_path, wall_seconds=1.5)
+    state = Path(f"/proc/{mark.read_text()}/stat")
+    assert not state.exists() or state.read_text().split()[2] == "Z"
+
+
+def test_child_gets_no_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "a secret")
+    code = (
+        "import json, os\nprint(json.dumps({'page': 1, 'text': ' '.join(os.environ)}))\n"
+        "print(json.dumps({'title': '', 'warnings': []}))"
+    )
+    assert "OPENAI_API_KEY" not in run_python(code, tmp_path).pages[0].text
+
+
+def test_child_cannot_write_files_nor_reach_the_network(tmp_path: Path) -> None:
+    code = (
+        "import json, socket\nfrom knowledge.extraction_child import restrict_process\n"
+        "from knowledge.extraction_types import DEFAULT_LIMITS\n"
+        "server = socket.create_server(('127.0.0.1', 0))\n"
+        "restrict_process(limits=DEFAULT_LIMITS)\nfound = []\n"
+        f"try: open({str(tmp_path / 'new')!r}, 'w', buffering=1).write('x\\n'); found.append('wrote')\n"
+        "except OSError: found.append('no file')\n"
+        "try: socket.create_connection(server.getsockname(), timeout=1); found.append('connected')\n"
+        "except OSError: found.append('no network')\n"
+        "print(json.dumps({'page': 1, 'text': ', '.join(found)}))\n"
+        "print(json.dumps({'title': '', 'warnings': []}))"
+    )
+    text = run_python(code, tmp_path).pages[0].text
+    assert text.startswith("no file")
+    # Some containers let nobody leave the network, root included.
+    probe = "import ctypes, sys; c = ctypes.CDLL(None); sys.exit(c.unshare(1 << 30) and c.unshare(5 << 28))"
+    if subprocess.run([sys.executable, "-c", probe], check=False).returncode == 0:
+        assert text == "no file, no network"
+
+
+@pytest.mark.parametrize("content", [b"words " * 200_000, make_pdf(*["Words. " * 400] * 60)])
+def test_text_beyond_the_output_limit_is_refused(extract: Extract, content: bytes) -> None:
+    name = "a.pdf" if content.startswith(b"%PDF") else "a.txt"
+    with pytest.raises(ExtractionError) as caught:
+        extract(content, name, ExtractionLimits(output_bytes=100_000))
+    assert caught.value.code == "too_large"
+
+
+def test_file_beyond_the_size_limit_is_refused(extract: Extract) -> None:
+    with pytest.raises(ExtractionError) as caught:
+        extract(b"words", "a.txt", ExtractionLimits(file_bytes=4))
+    assert caught.value.code == "too_large"
+
+
+def test_missing_file_is_a_reason(tmp_path: Path) -> None:
+    with pytest.raises(ExtractionError) as caught:
+        extract_document(path=tmp_path / "nothing", name="a.txt")
+    assert caught.value.code == "missing_file"
