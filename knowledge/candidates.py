@@ -8,7 +8,8 @@ by its rarity among the clone's live passages.
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from django.db import connection
 
@@ -81,6 +82,9 @@ class Candidate:
     word_rank: float
 
 
+_COLUMNS = tuple(field.name for field in fields(Candidate))
+
+
 def find_candidates(
     *,
     clone_id: int,
@@ -97,7 +101,7 @@ def find_candidates(
     similarity = "NULL::float" if vector is None else _SIMILARITY_OF_OTHERS
     dense = _NO_VECTORS if vector is None else _VECTORS
     sql = _TERMS + dense + _RESULT.format(similarity=similarity)
-    parameters = {
+    parameters: dict[str, str | int | None] = {
         "clone": clone_id,
         "language": language,
         "query": query,
@@ -109,4 +113,5 @@ def find_candidates(
     }
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
-        return [Candidate(*row[:9], tuple(row[9]), *row[10:]) for row in cursor.fetchall()]
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return [Candidate(**dict(zip(_COLUMNS, row, strict=True)) | {"headings": tuple(row[9])}) for row in rows]

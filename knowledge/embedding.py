@@ -118,9 +118,9 @@ def check_vectors(*, vectors: Vectors, count: int, dimensions: int) -> npt.NDArr
     if half is None or not np.isfinite(half).all() or not half.any(axis=1).all():
         raise IngestionError(
             code="bad_vectors",
-            message=f"The provider returned vectors that cannot be used ({count} of {dimensions} values were "
-            "expected, none of them zero). Nothing of them was kept. Retry the document; if it happens again, check "
-            "EMBEDDING_MODEL and EMBEDDING_DIMENSIONS.",
+            message=f"The provider returned vectors that cannot be used ({count} of {dimensions} values "
+            "were expected, none of them zero). Nothing of them was kept. Retry the document; if it "
+            "happens again, check EMBEDDING_MODEL and EMBEDDING_DIMENSIONS.",
         )
     return half
 
@@ -141,7 +141,8 @@ def store_vectors(
             connection.cursor() as cursor,
             cursor.copy(
                 "COPY knowledge_chunkembedding "
-                "(chunk_id, document_id, clone_id, model, dimensions, embedding, is_live) FROM STDIN (FORMAT BINARY)"
+                "(chunk_id, document_id, clone_id, model, dimensions, embedding, is_live) "
+                "FROM STDIN (FORMAT BINARY)"
             ) as copy,
         ):
             copy.write(payload)

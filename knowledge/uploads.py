@@ -23,6 +23,15 @@ from clones.models import Clone
 from knowledge.errors import UploadRefused
 from knowledge.models import Chunk, ChunkEmbedding, Document, DocumentPage, Status
 
+__all__ = [
+    "UploadRefused",
+    "create_document",
+    "delete_document",
+    "enqueue_ingestion",
+    "replace_document",
+    "retry_document",
+]
+
 JOB = "knowledge.tasks.ingest"
 
 
@@ -175,7 +184,7 @@ def _store(*, document: Document, file: File[bytes]) -> None:
     """Save file and row and queue the job, all or nothing. Two uploads of the same bytes at once: one
     wins.
     """
-    document.file = File(file, name=document.file_name)  # type: ignore[assignment]
+    document.file = File(file, name=document.file_name)
     try:
         with transaction.atomic():
             document.save()
