@@ -1,4 +1,4 @@
-"""Rows that the product cannot do without: roles and schedules. Put in place after every `migrate`, idempotent."""
+"""Rows that the product cannot do without: roles, first prices, schedules. Put in place after every `migrate`."""
 
 from datetime import timedelta
 from typing import Any
@@ -18,8 +18,12 @@ def ensure_reference_data(**kwargs: Any) -> None:
     from django.contrib.auth.models import Group
     from django_q.models import Schedule
 
+    from billing.models import ModelPrice
+    from billing.prices import seed_prices
     from cloneai.accounts.models import EXPERTS, REVIEWERS
 
+    if not ModelPrice.objects.exists():
+        seed_prices(price_model=ModelPrice)
     for name in (EXPERTS, REVIEWERS):
         Group.objects.get_or_create(name=name)
     for name, (function, delay) in EVERY_MINUTE.items():

@@ -1,19 +1,21 @@
 """A clone that has material, and ways to take part in its conversations."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from channels.layers import channel_layers
 from channels.testing import WebsocketCommunicator
 from django.conf import settings
 from django.core.files.base import ContentFile
+from django.db import connections
 from django.test import Client
 
 from chat.models import ChatSession
 from cloneai.accounts.models import User
+from cloneai.threads import run_in_thread
 from clones.models import Clone
 from knowledge.ingestion import ingest_document
 from knowledge.models import Document, Status
@@ -57,9 +59,11 @@ def session(clone: Clone, member: User) -> ChatSession:
 
 
 @pytest.fixture(autouse=True)
-def _fresh_channel_layer() -> None:
-    """The in-memory layer belongs to one event loop; each test has its own."""
+async def _own_loop() -> AsyncIterator[None]:
+    """The in-memory layer belongs to one event loop; connections of the async ORM's thread are closed with it."""
     channel_layers.backends.clear()
+    yield
+    await sync_to_async(connections.close_all)()
 
 
 class Socket:
@@ -97,7 +101,7 @@ async def open_socket() -> AsyncIterator[Callable[..., Any]]:
             headers.append((b"origin", origin.encode()))
         if user is not None:
             client = Client()
-            await asyncio.to_thread(client.force_login, user)
+            await run_in_thread(client.force_login, user)
             cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
             headers.append((b"cookie", f"{settings.SESSION_COOKIE_NAME}={cookie}".encode()))
         communicator = WebsocketCommunicator(application, f"/ws/chat/{session_id}/", headers=headers)
