@@ -26,6 +26,8 @@ from knowledge.extraction_types import (
     ExtractedPage,
     ExtractionError,
     ExtractionLimits,
+    out_of_memory_error,
+    too_much_text_error,
 )
 
 __all__ = [
@@ -82,7 +84,7 @@ class _Result:
         self._received_bytes += len(data)
         # The child counts too and fails first; this holds even when a parser has taken the child over.
         if self._received_bytes > 2 * self._limits.output_bytes + MEBIBYTE:
-            raise too_much_text(limits=self._limits)
+            raise too_much_text_error(limits=self._limits)
         *lines, unfinished = data.split(b"\n")
         for line in lines:
             self._unfinished_line.append(line)
@@ -98,14 +100,6 @@ class _Result:
             self.pages.append(ExtractedPage(number=int(record["page"]), text=str(record["text"])))
         else:
             self.end = record
-
-
-def too_much_text(*, limits: ExtractionLimits) -> ExtractionError:
-    return ExtractionError(
-        code="too_large",
-        message=f"The file holds more than {limits.output_bytes // MEBIBYTE} MB of text. "
-        "Split it into several files and upload each.",
-    )
 
 
 def run_child(
@@ -166,10 +160,6 @@ _CRASHED = (
     "The file made its reader crash, so it is damaged or built to do harm. Open it in the program that made "
     "it, save it again (or print it to a new PDF) and upload that."
 )
-_OUT_OF_MEMORY = (
-    "Reading the file took more memory than one document may have. Split it into smaller files, or save it "
-    "again without its embedded pictures and objects."
-)
 
 
 def _timeout_error() -> ExtractionError:
@@ -195,7 +185,7 @@ def _death_reason(
     # ru_maxrss is in KiB on Linux; address space runs ahead of resident size, hence the wide margin.
     starved = usage.ru_maxrss * 1024 > 0.6 * limits.memory_bytes
     if starved or exit_code == -signal.SIGKILL or b"MemoryError" in result.stderr_tail:
-        return ExtractionError(code="parser_memory", message=_OUT_OF_MEMORY)
+        return out_of_memory_error()
     return ExtractionError(code="parser_crashed", message=_CRASHED)
 
 

@@ -14,7 +14,14 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import NoReturn
 
-from knowledge.extraction_types import MEBIBYTE, ExtractedDocument, ExtractionError, ExtractionLimits
+from knowledge.extraction_types import (
+    MEBIBYTE,
+    ExtractedDocument,
+    ExtractionError,
+    ExtractionLimits,
+    out_of_memory_error,
+    too_much_text_error,
+)
 
 _MEMORY_RESERVE_BYTES = 64 * MEBIBYTE
 _OPEN_FILES = 64
@@ -39,10 +46,10 @@ def main(arguments: list[str]) -> NoReturn:
         for line in records:
             output.write(line)
     except ExtractionError as error:
-        output.write(_json_line({"error": error.code, "message": error.message}))
+        output.write(_error_line(error))
     except (MemoryError, RecursionError) as problem:
         resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes + _MEMORY_RESERVE_BYTES,) * 2)
-        output.write(_json_line(_exhaustion_record(problem)))
+        output.write(_error_line(_exhaustion_error(problem)))
     output.flush()
     os._exit(0)  # tearing down a large parsed tree takes time that nobody waits for
 
@@ -95,27 +102,23 @@ def _document_records(*, document: ExtractedDocument, limits: ExtractionLimits) 
         line = _json_line({"page": page.number, "text": page.text})
         written_bytes += len(line)
         if written_bytes > limits.output_bytes:
-            raise ExtractionError(
-                code="too_large",
-                message=f"The file holds more than {limits.output_bytes // MEBIBYTE} MB of text. "
-                "Split it into several files and upload each.",
-            )
+            raise too_much_text_error(limits=limits)
         yield line
     yield _json_line({"title": document.title, "warnings": document.warnings})
 
 
-def _exhaustion_record(problem: MemoryError | RecursionError) -> dict[str, str]:
-    if isinstance(problem, RecursionError):
-        return {
-            "error": "too_complex",
-            "message": "The file is nested deeper than any ordinary document. Open it in the program that "
-            "made it, save it as a new file and upload that.",
-        }
-    return {
-        "error": "parser_memory",
-        "message": "Reading the file took more memory than one document may have. Split it into smaller "
-        "files, or save it again without its embedded pictures and objects.",
-    }
+def _exhaustion_error(problem: MemoryError | RecursionError) -> ExtractionError:
+    if isinstance(problem, MemoryError):
+        return out_of_memory_error()
+    return ExtractionError(
+        code="too_complex",
+        message="The file is nested deeper than any ordinary document. Open it in the program that made it, "
+        "save it as a new file and upload that.",
+    )
+
+
+def _error_line(error: ExtractionError) -> bytes:
+    return _json_line({"error": error.code, "message": error.message})
 
 
 def _json_line(record: Mapping[str, object]) -> bytes:

@@ -62,3 +62,21 @@ class ExtractionError(Exception):
 
 def _rebuild_error(code: str, message: str) -> ExtractionError:
     return ExtractionError(code=code, message=message)
+
+
+def too_much_text_error(*, limits: ExtractionLimits) -> ExtractionError:
+    """Said by the child when it counts its output, and by the parent when the child does not."""
+    return ExtractionError(
+        code="too_large",
+        message=f"The file holds more than {limits.output_bytes // MEBIBYTE} MB of text. "
+        "Split it into several files and upload each.",
+    )
+
+
+def out_of_memory_error() -> ExtractionError:
+    """Said by the child when an allocation fails, and by the parent when the child died of it."""
+    return ExtractionError(
+        code="parser_memory",
+        message="Reading the file took more memory than one document may have. Split it into smaller files, "
+        "or save it again without its embedded pictures and objects.",
+    )
