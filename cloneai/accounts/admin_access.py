@@ -139,3 +139,10 @@ class ReadOnlyAdmin(RoleAdmin):
     added_by = NOBODY
     deleted_by = NOBODY
     actions = None
+
+
+def name_for_staff(*, person: User | None, viewer: User) -> str:
+    """Reviewers see a member's address, experts a pseudonym. "Erased" when the account is gone."""
+    if person is None:
+        return "Erased"
+    return person.email if viewer.is_reviewer else person.pseudonym

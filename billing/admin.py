@@ -1,0 +1,130 @@
+"""Money in the admin: prices for superusers, the ledger and the cost report for who may see them."""
+
+from functools import partial
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest
+from django.urls import URLPattern, path
+from unfold.decorators import display
+
+from billing.admin_report import show_report
+from billing.models import CostRecord, ModelPrice
+from cloneai.accounts.admin_access import (
+    EXPERT,
+    REVIEWER,
+    ReadOnlyAdmin,
+    RoleAdmin,
+    record_action,
+)
+from clones.admin_filters import OwnCloneFilter
+
+SUSPICIOUS_FACTOR = 10
+OUTCOME_COLOURS = {"Success": "success", "Stopped": "info", "Failed": "danger", "Process died": "danger"}
+
+
+class ModelFilter(admin.SimpleListFilter):
+    """By model; the choices come from the price list, which is short, not from the ledger."""
+
+    title = "model"
+    parameter_name = "model"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        names = ModelPrice.objects.order_by("model").values_list("model", flat=True).distinct()
+        return [(name, name) for name in names[:500]]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(model=self.value()) if self.value() else queryset
+
+
+@admin.register(ModelPrice)
+class ModelPriceAdmin(RoleAdmin):
+    list_display = ("model", "valid_from", "input_price", "cached_input_price", "output_price", "source")
+    list_filter = ("valid_from",)
+    search_fields = ("model", "source")
+
+    def save_model(
+        self, request: HttpRequest, obj: ModelPrice, form: ModelForm[ModelPrice], change: bool
+    ) -> None:
+        before = ModelPrice.objects.exclude(pk=obj.pk).find(model=obj.model, day=obj.valid_from)
+        super().save_model(request, obj, form, change)
+        record_action(actor=request.user, action="price.save", target=obj, model=obj.model)
+        if before and _is_suspicious(before, obj):
+            factor = f"more than {SUSPICIOUS_FACTOR}-fold"
+            messages.warning(
+                request, f"{obj}: a price changed {factor} against {before.valid_from}. Check it."
+            )
+
+    @display(description="Input", ordering="input_usd_per_million")
+    def input_price(self, price: ModelPrice) -> str:
+        return show_usd(price.input_usd_per_million)
+
+    @display(description="Cached input", ordering="cached_input_usd_per_million")
+    def cached_input_price(self, price: ModelPrice) -> str:
+        return show_usd(price.cached_input_usd_per_million)
+
+    @display(description="Output", ordering="output_usd_per_million")
+    def output_price(self, price: ModelPrice) -> str:
+        return show_usd(price.output_usd_per_million)
+
+
+@admin.register(CostRecord)
+class CostRecordAdmin(ReadOnlyAdmin):
+    viewed_by = (REVIEWER, EXPERT)
+    rows = "visible_to"
+    list_select_related = ("user", "clone")
+    list_filter = (OwnCloneFilter, "purpose", ModelFilter, "outcome", "day")
+    date_hierarchy = "day"
+
+    def get_urls(self) -> list[URLPattern]:
+        report = self.admin_site.admin_view(partial(show_report, self))
+        return [path("report/", report, name="billing_report"), *super().get_urls()]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CostRecord]:
+        return super().get_queryset(request).select_related("user", "clone")
+
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        member = "member_address" if request.user.is_reviewer else "member_pseudonym"
+        figures = ("model", "input_tokens", "output_tokens", "cost", "latency_ms", "shown_outcome")
+        return ("created_at", "purpose", "clone", member, *figures)
+
+    def get_fields(self, request: HttpRequest, obj: CostRecord | None = None) -> tuple[str, ...]:
+        member = "member_address" if request.user.is_reviewer else "member_pseudonym"
+        tokens = ("input_tokens", "cached_input_tokens", "output_tokens", "cost")
+        prices = ("input_usd_per_million", "cached_input_usd_per_million", "output_usd_per_million")
+        times = ("latency_ms", "time_to_first_token_ms", "retries", "outcome", "error_type")
+        return ("created_at", "day", "purpose", "model", "clone", member, *tokens, *prices, *times)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: CostRecord | None = None) -> tuple[str, ...]:
+        return self.get_fields(request, obj)
+
+    @display(description="Person")
+    def member_address(self, record: CostRecord) -> str:
+        return record.user.email if record.user else "Erased"
+
+    @display(description="Person")
+    def member_pseudonym(self, record: CostRecord) -> str:
+        return record.user.pseudonym if record.user else "Erased"
+
+    @display(description="Cost (USD)", ordering="cost_usd")
+    def cost(self, record: CostRecord) -> str:
+        return f"{record.cost_usd:.8f}"
+
+    @display(description="Outcome", ordering="outcome", label=OUTCOME_COLOURS)
+    def shown_outcome(self, record: CostRecord) -> str:
+        return record.get_outcome_display()
+
+
+def show_usd(amount: Any) -> str:
+    """A price without its trailing zeros."""
+    return f"${amount.normalize():f}"
+
+
+def _is_suspicious(before: ModelPrice, after: ModelPrice) -> bool:
+    pairs = (
+        (before.input_usd_per_million, after.input_usd_per_million),
+        (before.output_usd_per_million, after.output_usd_per_million),
+    )
+    return any(max(pair) > SUSPICIOUS_FACTOR * min(pair) for pair in pairs)
