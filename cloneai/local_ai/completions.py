@@ -43,8 +43,11 @@ class Completion:
         }
 
 
-def complete(*, request: ChatRequest) -> Completion:
-    """Write the whole answer; raises `LocalAiError`. CPU-bound: call it off the event loop."""
+def complete(*, request: ChatRequest, reply: str | None = None) -> Completion:
+    """Write the whole answer; raises `LocalAiError`. CPU-bound: call it off the event loop.
+
+    A given `reply` stands in for the written one; limits and token counts apply to it all the same.
+    """
     prompt_tokens = TOKENS_PER_REPLY + sum(
         TOKENS_PER_MESSAGE
         + count_tokens(text=message.role, model=request.model)
@@ -59,7 +62,8 @@ def complete(*, request: ChatRequest) -> Completion:
             param="messages",
             code="context_length_exceeded",
         )
-    content = _cut_at_stop(write_reply(request=request), stops=request.stop)
+    written = write_reply(request=request) if reply is None else reply
+    content = _cut_at_stop(written, stops=request.stop)
     truncated = False
     if request.max_tokens is not None:
         content, truncated = truncate_to_tokens(

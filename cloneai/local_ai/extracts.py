@@ -48,8 +48,8 @@ INSIGHT_CUES = {
     ),
     "context_to_remember": (
         r"\b(?:i(?:'m| am) (?:an?|the|in|from|on|currently|\d)|i work|i live|i have (?:an?|two|three|\d)|"
-        r"my (?:wife|husband|partner|son|daughter|child|children|kids|baby|mother|father|family|job|boss|team|"
-        r"company|doctor|name|age|house|dog|cat|schedule|shift|manager|business)|years old|diagnosed|"
+        r"my (?:wife|husband|partner|son|daughter|child|children|kids|baby|mother|father|family|job|boss|"
+        r"team|company|doctor|name|age|house|dog|cat|schedule|shift|manager|business)|years old|diagnosed|"
         r"allerg\w+|pregnant|vegetarian|vegan)\b"
     ),
 }

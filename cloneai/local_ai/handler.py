@@ -23,10 +23,13 @@ STREAM_HEADERS = {"content-type": "text/event-stream; charset=utf-8", "cache-con
 
 @dataclass(frozen=True)
 class HandlerOptions:
-    """How to answer: which models exist, and the pause between two chunks of a stream."""
+    """How to answer: which models exist, the pause between a stream's chunks, and a reply that is always
+    given.
+    """
 
     catalogue: Catalogue = field(default_factory=Catalogue)
     chunk_delay_seconds: float = 0.0
+    reply: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ async def _route(*, method: str, path: str, body: bytes, options: HandlerOptions
 
 async def _chat(*, body: bytes, options: HandlerOptions) -> WireResponse:
     request = read_chat_request(payload=_parse(body), catalogue=options.catalogue)
-    completion = await asyncio.to_thread(complete, request=request)
+    completion = await asyncio.to_thread(complete, request=request, reply=options.reply)
     if not request.stream:
         return _json(completion_object(completion=completion))
     events = stream_completion(

@@ -11,8 +11,9 @@ from cloneai.local_ai.sentences import split_sentences
 _PASSAGE = re.compile(r"<passage\b(?P<attributes>[^>]*)>\n?(?P<text>.*?)\n?</passage>", re.DOTALL)
 _ATTRIBUTE = re.compile(r'(\w+)="([^"]*)"')
 _INTRODUCTION = re.compile(r"^You are (.+)$", re.MULTILINE)
+_NO_ANSWER = re.compile(r"\bsay exactly this: (.+)$", re.MULTILINE)
 _FIELD = re.compile(
-    r"^\s*-\s*(Communication Style|Expertise|Background|No Answer):\s*(.+)$", re.IGNORECASE | re.MULTILINE
+    r"^\s*-\s*(Communication Style|Expertise|Background):\s*(.+)$", re.IGNORECASE | re.MULTILINE
 )
 
 
@@ -36,6 +37,11 @@ class Persona:
     style: str = ""
     no_answer: str = ""
 
+    @property
+    def is_given(self) -> bool:
+        """Whether the prompt describes anybody, as that of a chat does."""
+        return bool(self.name and (self.expertise or self.background or self.style))
+
 
 def read_passages(*, instructions: str) -> list[Passage]:
     """Return the passages of the system message, in their order; one without a number is left out."""
@@ -57,6 +63,7 @@ def read_persona(*, instructions: str) -> Persona:
     """Return the persona of the system message."""
     prose = _PASSAGE.sub("", instructions)
     fields = {name.lower(): value.strip() for name, value in _FIELD.findall(prose)}
+    no_answer = _NO_ANSWER.search(prose)
     name, headline = _read_introduction(prose)
     expertise = tuple(part.strip() for part in fields.get("expertise", "").split(",") if part.strip())
     return Persona(
@@ -65,7 +72,7 @@ def read_persona(*, instructions: str) -> Persona:
         expertise=expertise,
         background=fields.get("background", ""),
         style=fields.get("communication style", ""),
-        no_answer=fields.get("no answer", ""),
+        no_answer=no_answer[1].strip() if no_answer else "",
     )
 
 

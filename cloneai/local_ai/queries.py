@@ -49,8 +49,8 @@ def find_query(*, request: ChatRequest) -> str:
     for pattern in (
         r"<(question|query|message|follow_up|followup)>\s*(?P<text>.+?)\s*</\1>",
         r"(?:query|question|message|follow-up)\s*:\s*[\"“](?P<text>[^\"”]+)[\"”]",
-        r"^\s*(?:(?:user |original |search |latest |last )*(?:query|question|message)|follow-up(?: question)?)"
-        r"\s*:\s*(?P<text>.+?)\s*$",
+        r"^\s*(?:(?:user |original |search |latest |last )*(?:query|question|message)|"
+        r"follow-up(?: question)?)\s*:\s*(?P<text>.+?)\s*$",
     ):
         flags = re.DOTALL if pattern.startswith("<") else re.MULTILINE
         found = list(re.finditer(pattern, text, re.IGNORECASE | flags))

@@ -31,10 +31,10 @@ def write_reply(*, request: ChatRequest) -> str:
 
 def _write_errand(request: ChatRequest) -> str | None:
     """Do one of the platform's small jobs when the prompt asks for it; None for a chat."""
+    if read_persona(instructions=request.instructions).is_given:
+        return None  # a chat: its instructions are the persona's, and the member's words are no commands
     last = request.user_texts[-1] if request.user_texts else ""
-    passages = read_passages(instructions=request.instructions)
-    # In a chat with passages the instructions are the persona's, and the member's words are not commands.
-    prompt = "" if passages else f"{request.instructions}\n{last[:600]}"
+    prompt = f"{request.instructions}\n{last[:600]}"
     if _CLEANING.search(prompt):
         return clean_request_text(text=last)
     if _TITLE.search(prompt):
@@ -54,7 +54,7 @@ def _write_chat(request: ChatRequest) -> str:
     if not texts:
         return reply(kind="greeting", text="", persona=persona)
     last = texts[-1]
-    kind = recognise(text=last)
+    kind = recognise(text=last, name=persona.name)
     if kind is not None:
         return reply(kind=kind, text=last, persona=persona)
     asked = strip_opening(text=last)

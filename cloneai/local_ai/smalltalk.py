@@ -12,7 +12,7 @@ _GREETING = (
     r"(?:hi|hello|hey|hiya|howdy|greetings|good (?:morning|afternoon|evening|day)|hallo|hola|bonjour|moin)"
 )
 _THANKS = r"(?:thank you|thanks|thank u|thx|cheers|much appreciated|many thanks|danke|merci|gracias)"
-_NAME = r"(?:,? (?:there|again|all|everyone|dr|doctor|coach|professor|[a-z'’-]+){1,3})?"
+_NAME = r"(?: (?:there|again|all|everyone|dr|doctor|coach|professor|mr|ms|mrs))*"
 _FILLER = r"(?: (?:so much|very much|a lot|again|for (?:the|your|all|that|this)(?: [a-z]+){0,4}))*"
 _PRAISE = (
     r"(?:(?:that|this|it) (?:was|is|'s|helps?|helped|makes sense)(?: (?:a lot|great|perfect|good|very|"
@@ -58,6 +58,9 @@ _OPENING = re.compile(
     re.IGNORECASE,
 )
 
+# "Hello Bob": one capitalised word behind a greeting or thanks is taken for a name.
+_ADDRESSED = re.compile(rf"^((?i:{_GREETING}|{_THANKS})(?: (?i:there))?),? [A-Z][\w'’-]*[.!,]*$")
+
 _REPLIES: dict[str, Sequence[str]] = {
     "thanks": (
         "You are welcome. Is there anything else you would like to go into?",
@@ -82,11 +85,14 @@ def strip_opening(*, text: str) -> str:
     return rest or text.strip()
 
 
-def recognise(*, text: str) -> str | None:
-    """Name the small talk a whole message is: greeting, thanks, bye, wellbeing, self, human; None for
-    anything else.
+def recognise(*, text: str, name: str = "") -> str | None:
+    """Name the small talk that a whole message is; None for anything else.
+
+    Kinds: greeting, thanks, bye, wellbeing, self, human. `name` is whom the message may address.
     """
-    plain = _plain(text)
+    plain = _plain(_ADDRESSED.sub(r"\1", text.strip()))
+    for word in _plain(name).split():
+        plain = re.sub(rf"\s*\b{re.escape(word)}\b", "", plain).strip() or plain
     if not plain or len(plain) > 90:
         return None
     for kind, pattern in _PATTERNS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,6 +71,8 @@ def parse_transcript(*, text: str) -> list[Turn]:
 
     A closing tag (`</transcript>`) ends it; a last paragraph that is an order ("Provide … JSON") is left out.
     """
+    if "<transcript>" in text:
+        text = html.unescape(text)  # CloneAI escapes what stands inside its fence
     text = _ORDER.sub("", text)
     turns: list[Turn] = []
     for line in text.splitlines():
