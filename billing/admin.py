@@ -17,6 +17,7 @@ from cloneai.accounts.admin_access import (
     REVIEWER,
     ReadOnlyAdmin,
     RoleAdmin,
+    StaffRequest,
     record_action,
 )
 from clones.admin_filters import OwnCloneFilter
@@ -46,7 +47,7 @@ class ModelPriceAdmin(RoleAdmin):
     search_fields = ("model", "source")
 
     def save_model(
-        self, request: HttpRequest, obj: ModelPrice, form: ModelForm[ModelPrice], change: bool
+        self, request: StaffRequest, obj: ModelPrice, form: ModelForm[ModelPrice], change: bool
     ) -> None:
         before = ModelPrice.objects.exclude(pk=obj.pk).find(model=obj.model, day=obj.valid_from)
         super().save_model(request, obj, form, change)
@@ -82,22 +83,22 @@ class CostRecordAdmin(ReadOnlyAdmin):
         report = self.admin_site.admin_view(partial(show_report, self))
         return [path("report/", report, name="billing_report"), *super().get_urls()]
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[CostRecord]:
+    def get_queryset(self, request: StaffRequest) -> QuerySet[CostRecord]:
         return super().get_queryset(request).select_related("user", "clone")
 
-    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+    def get_list_display(self, request: StaffRequest) -> tuple[str, ...]:
         member = "member_address" if request.user.is_reviewer else "member_pseudonym"
         figures = ("model", "input_tokens", "output_tokens", "cost", "latency_ms", "shown_outcome")
         return ("created_at", "purpose", "clone", member, *figures)
 
-    def get_fields(self, request: HttpRequest, obj: CostRecord | None = None) -> tuple[str, ...]:
+    def get_fields(self, request: StaffRequest, obj: CostRecord | None = None) -> tuple[str, ...]:
         member = "member_address" if request.user.is_reviewer else "member_pseudonym"
         tokens = ("input_tokens", "cached_input_tokens", "output_tokens", "cost")
         prices = ("input_usd_per_million", "cached_input_usd_per_million", "output_usd_per_million")
         times = ("latency_ms", "time_to_first_token_ms", "retries", "outcome", "error_type")
         return ("created_at", "day", "purpose", "model", "clone", member, *tokens, *prices, *times)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: CostRecord | None = None) -> tuple[str, ...]:
+    def get_readonly_fields(self, request: StaffRequest, obj: CostRecord | None = None) -> tuple[str, ...]:
         return self.get_fields(request, obj)
 
     @display(description="Person")

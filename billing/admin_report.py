@@ -6,11 +6,12 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpResponseBase
 from django.urls import reverse
 
 from billing.models import utc_today
 from billing.reports import CostReport, CostRow, GroupBy, cost_report
+from cloneai.accounts.admin_access import StaffRequest
 
 if TYPE_CHECKING:
     from billing.admin import CostRecordAdmin
@@ -64,7 +65,7 @@ class PeriodForm(forms.Form):
         return min(first_day, last_day), last_day
 
 
-def show_report(model_admin: "CostRecordAdmin", request: HttpRequest) -> HttpResponseBase:
+def show_report(model_admin: "CostRecordAdmin", request: StaffRequest) -> HttpResponseBase:
     """Costs that this member of staff may see; two queries beside the frame's."""
     if not model_admin.has_view_permission(request):
         raise PermissionDenied

@@ -19,6 +19,7 @@ from cloneai.accounts.admin_access import (
     REVIEWER,
     ReadOnlyAdmin,
     RoleAdmin,
+    StaffRequest,
     name_for_staff,
     record_action,
 )
@@ -61,11 +62,11 @@ class ChatSessionAdmin(ReadOnlyAdmin):
     search_help_text = "Title, member, clone, or words of the conversation"
     date_hierarchy = "created_at"
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ChatSession]:
+    def get_queryset(self, request: StaffRequest) -> QuerySet[ChatSession]:
         return annotate_figures(super().get_queryset(request))
 
     def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[ChatSession], search_term: str
+        self, request: StaffRequest, queryset: QuerySet[ChatSession], search_term: str
     ) -> tuple[QuerySet[ChatSession], bool]:
         found = queryset
         for word in search_term.split()[:8]:
@@ -76,7 +77,7 @@ class ChatSessionAdmin(ReadOnlyAdmin):
 
     def change_view(
         self,
-        request: HttpRequest,
+        request: StaffRequest,
         object_id: str,
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
@@ -123,21 +124,21 @@ class SessionSummaryAdmin(RoleAdmin):
     change_form_outer_before_template = "admin/chat/summary.html"
     actions = ("mark_done", "mark_in_review", "write_again")
 
-    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+    def get_list_display(self, request: StaffRequest) -> tuple[str, ...]:
         member = "member_address" if request.user.is_reviewer else "member_pseudonym"
         return (*self.list_display[:2], member, *self.list_display[2:])
 
-    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+    def get_search_fields(self, request: StaffRequest) -> tuple[str, ...]:
         """Experts must not be able to find out by searching whose conversation it was."""
         searched = ("session__title", "summary_text")
         return (*searched, "session__user__email") if request.user.is_reviewer else searched
 
-    def get_fields(self, request: HttpRequest, obj: SessionSummary | None = None) -> tuple[str, ...]:
+    def get_fields(self, request: StaffRequest, obj: SessionSummary | None = None) -> tuple[str, ...]:
         return ("review_state", "review_note") if request.user.is_reviewer else ("review_state",)
 
     def change_view(
         self,
-        request: HttpRequest,
+        request: StaffRequest,
         object_id: str,
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
@@ -154,27 +155,27 @@ class SessionSummaryAdmin(RoleAdmin):
         return super().change_view(request, object_id, form_url, {**shown, **(extra_context or {})})
 
     def save_model(
-        self, request: HttpRequest, obj: SessionSummary, form: ModelForm[SessionSummary], change: bool
+        self, request: StaffRequest, obj: SessionSummary, form: ModelForm[SessionSummary], change: bool
     ) -> None:
         super().save_model(request, obj, form, change)
         record_action(actor=request.user, action="summary.review", target=obj, state=obj.review_state)
 
     @admin.action(description="Mark as done", permissions=["change"])
-    def mark_done(self, request: HttpRequest, queryset: QuerySet[SessionSummary]) -> None:
+    def mark_done(self, request: StaffRequest, queryset: QuerySet[SessionSummary]) -> None:
         self._mark(request, queryset, ReviewState.DONE)
 
     @admin.action(description="Mark as in review", permissions=["change"])
-    def mark_in_review(self, request: HttpRequest, queryset: QuerySet[SessionSummary]) -> None:
+    def mark_in_review(self, request: StaffRequest, queryset: QuerySet[SessionSummary]) -> None:
         self._mark(request, queryset, ReviewState.IN_REVIEW)
 
     @admin.action(description="Write again (failed ones)", permissions=["change"])
-    def write_again(self, request: HttpRequest, queryset: QuerySet[SessionSummary]) -> None:
+    def write_again(self, request: StaffRequest, queryset: QuerySet[SessionSummary]) -> None:
         failed = list(queryset.filter(status=SummaryStatus.FAILED))
         for summary in failed:
             request_summary(session=summary.session, summary_type=summary.summary_type)
         self.message_user(request, f"{len(failed)} summaries will be written again.", messages.SUCCESS)
 
-    def _mark(self, request: HttpRequest, queryset: QuerySet[SessionSummary], state: ReviewState) -> None:
+    def _mark(self, request: StaffRequest, queryset: QuerySet[SessionSummary], state: ReviewState) -> None:
         marked = list(queryset)
         for summary in marked:
             record_action(actor=request.user, action="summary.review", target=summary, state=state)
@@ -222,12 +223,12 @@ class KnowledgeGapAdmin(RoleAdmin):
     change_form_outer_before_template = "admin/chat/gap.html"
 
     @admin.action(description="Close", permissions=["view"])
-    def close(self, request: HttpRequest, queryset: QuerySet[KnowledgeGap]) -> None:
+    def close(self, request: StaffRequest, queryset: QuerySet[KnowledgeGap]) -> None:
         closed = queryset.filter(closed_at=None).update(closed_at=timezone.now())
         self.message_user(request, f"{closed} questions closed.", messages.SUCCESS)
 
     @admin.action(description="Open again", permissions=["view"])
-    def reopen(self, request: HttpRequest, queryset: QuerySet[KnowledgeGap]) -> None:
+    def reopen(self, request: StaffRequest, queryset: QuerySet[KnowledgeGap]) -> None:
         reopened = queryset.exclude(closed_at=None).update(closed_at=None)
         self.message_user(request, f"{reopened} questions opened again.", messages.SUCCESS)
 

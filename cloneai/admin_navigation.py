@@ -3,9 +3,10 @@
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
+
+from cloneai.accounts.admin_access import StaffRequest
 
 Link = tuple[str, str, str]
 
@@ -36,7 +37,7 @@ ADMINISTRATION: tuple[Link, ...] = (
 )
 
 
-def build_sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+def build_sidebar(request: StaffRequest) -> list[dict[str, Any]]:
     """Groups of links for this person; pages they may not open are not there."""
     user = request.user
     conversations = CONVERSATIONS + SUMMARIES if user.is_reviewer else SUMMARIES
@@ -56,12 +57,12 @@ def build_sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     return [group for group in groups if group["items"]]
 
 
-def label_environment(request: HttpRequest) -> list[str] | None:
+def label_environment(request: StaffRequest) -> list[str] | None:
     """Shown in the header of every page while no provider is configured."""
     return ["Offline mode", "warning"] if settings.AI_OFFLINE else None
 
 
-def find_style_sheet(request: HttpRequest) -> str:
+def find_style_sheet(request: StaffRequest) -> str:
     return static("admin_extra/admin.css")
 
 

@@ -6,11 +6,11 @@ from decimal import Decimal
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet, Sum
-from django.http import HttpRequest
 from django.urls import reverse
 
 from billing.models import CostRecord, utc_today
 from chat.models import ChatSession, KnowledgeGap, ReviewState, SessionSummary, SummaryStatus
+from cloneai.accounts.admin_access import StaffRequest
 from cloneai.accounts.models import User
 from clones.models import Clone
 from knowledge.models import Status
@@ -27,7 +27,7 @@ class Figure:
     url: str
 
 
-def build_dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+def build_dashboard(request: StaffRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Called by unfold for the index page; at most eight queries."""
     user = request.user
     clones = list(summarise_clones(user=user)[:CLONES_SHOWN]) if user.is_expert else []

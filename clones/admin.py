@@ -5,13 +5,12 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from cloneai.accounts.admin_access import EXPERT, RoleAdmin, record_action
+from cloneai.accounts.admin_access import EXPERT, RoleAdmin, StaffRequest, record_action
 from cloneai.accounts.models import User
 from clones.admin_forms import CloneForm
 from clones.deletion import delete_clone
@@ -72,37 +71,39 @@ class CloneAdmin(RoleAdmin):
         ("Money", {"fields": ("daily_cost_limit_usd", "chat_model")}),
     )
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Clone]:
+    def get_queryset(self, request: StaffRequest) -> QuerySet[Clone]:
         return super().get_queryset(request).annotate(documents_total=Count("documents"))
 
-    def get_list_display(self, request: HttpRequest) -> list[str]:
+    def get_list_display(self, request: StaffRequest) -> list[str]:
         return [name for name in self.list_display if name != "owner" or request.user.is_superuser]
 
-    def get_fieldsets(self, request: HttpRequest, obj: Clone | None = None) -> Any:
+    def get_fieldsets(self, request: StaffRequest, obj: Clone | None = None) -> Any:
         hidden = () if request.user.is_superuser else ("owner", *SUPERUSER_FIELDS)
         return [
             (title, {**options, "fields": [name for name in options["fields"] if name not in hidden]})
             for title, options in self.fieldsets
         ]
 
-    def get_field_queryset(self, db: str | None, db_field: Any, request: HttpRequest) -> QuerySet[Any] | None:
+    def get_field_queryset(
+        self, db: str | None, db_field: Any, request: StaffRequest
+    ) -> QuerySet[Any] | None:
         if db_field.name == "owner" and request.user.is_superuser:
             return User.objects.filter(is_staff=True, is_active=True).order_by("email")
         return super().get_field_queryset(db, db_field, request)
 
-    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+    def get_changeform_initial_data(self, request: StaffRequest) -> dict[str, Any]:
         return {"owner": request.user.pk, **super().get_changeform_initial_data(request)}
 
-    def save_model(self, request: HttpRequest, obj: Clone, form: ModelForm[Clone], change: bool) -> None:
+    def save_model(self, request: StaffRequest, obj: Clone, form: ModelForm[Clone], change: bool) -> None:
         if not change and not request.user.is_superuser:
             obj.owner = request.user
         super().save_model(request, obj, form, change)
 
-    def delete_model(self, request: HttpRequest, obj: Clone) -> None:
+    def delete_model(self, request: StaffRequest, obj: Clone) -> None:
         record_action(actor=request.user, action="clone.delete", target=obj, slug=obj.slug)
         delete_clone(clone=obj)
 
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Clone]) -> None:
+    def delete_queryset(self, request: StaffRequest, queryset: QuerySet[Clone]) -> None:
         for clone in queryset:
             self.delete_model(request, clone)
 

@@ -1,7 +1,6 @@
 """The clone's form: lists as text, invitations by e-mail address, and a slug that may be left empty."""
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -63,7 +62,7 @@ class EmailListField(ListField):
     widget = UnfoldAdminTextareaWidget
 
 
-class CloneForm(forms.ModelForm):
+class CloneForm(forms.ModelForm):  # type: ignore[type-arg]
     expertise_areas = CommaListField(
         max_items=20, max_item_chars=60, noun="topics", help_text="Topics, separated by commas."
     )
@@ -119,7 +118,7 @@ class CloneForm(forms.ModelForm):
         return people
 
     def _save_m2m(self) -> None:
-        super()._save_m2m()
+        super()._save_m2m()  # type: ignore[misc]
         if "invited_emails" in self.cleaned_data:
             self.instance.invited_users.set(self.cleaned_data["invited_emails"])
 
@@ -127,7 +126,7 @@ class CloneForm(forms.ModelForm):
 def find_free_slug(*, name: str) -> str:
     """A slug of the name that no clone has yet; one query a try."""
     base = slugify(name)[:70] or "clone"
-    taken: Sequence[str] = Clone.objects.filter(slug__startswith=base).values_list("slug", flat=True)
+    taken = set(Clone.objects.filter(slug__startswith=base).values_list("slug", flat=True))
     slug, number = base, 2
     while slug in taken:
         slug, number = f"{base}-{number}", number + 1

@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.forms import Script
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpResponseBase
 from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path
@@ -15,7 +15,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from cloneai.accounts.admin_access import EXPERT, RoleAdmin, record_action
+from cloneai.accounts.admin_access import EXPERT, RoleAdmin, StaffRequest, record_action
 from clones.admin_filters import OwnCloneFilter
 from knowledge import admin_pages
 from knowledge.models import Document, Status
@@ -64,22 +64,22 @@ class DocumentAdmin(RoleAdmin):
         return own + super().get_urls()
 
     def add_view(
-        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+        self, request: StaffRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponseBase:
         return admin_pages.upload(self, request)
 
-    def delete_model(self, request: HttpRequest, obj: Document) -> None:
+    def delete_model(self, request: StaffRequest, obj: Document) -> None:
         record_action(
             actor=request.user, action="document.delete", target=obj, title=obj.title, clone=obj.clone_id
         )
         delete_document(document=obj)
 
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Document]) -> None:
+    def delete_queryset(self, request: StaffRequest, queryset: QuerySet[Document]) -> None:
         for document in queryset:
             self.delete_model(request, document)
 
     @admin.action(description="Try again (failed ones)", permissions=["change"])
-    def retry(self, request: HttpRequest, queryset: QuerySet[Document]) -> None:
+    def retry(self, request: StaffRequest, queryset: QuerySet[Document]) -> None:
         failed = list(queryset.filter(status=Status.FAILED))
         for document in failed:
             retry_document(document=document)

@@ -25,7 +25,7 @@ class ManyFilesField(forms.FileField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(allow_empty_file=True, **kwargs)
 
-    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile]:
+    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile[bytes]]:
         files: Sequence[Any] = data if isinstance(data, list | tuple) else [data]
         return [super(ManyFilesField, self).clean(file, initial) for file in files or [None]]
 
@@ -34,7 +34,9 @@ class UploadForm(forms.Form):
     clone = forms.ModelChoiceField(
         queryset=Clone.objects.none(), widget=UnfoldAdminSelectWidget, empty_label="Choose a clone"
     )
-    files = ManyFilesField(label="Files", error_messages={"required": "Choose at least one file."})
+    files = ManyFilesField(  # type: ignore[assignment]  # the form's own `files` is an attribute of instances
+        label="Files", error_messages={"required": "Choose at least one file."}
+    )
 
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from asgiref.sync import async_to_sync
-from billing.metering import MeteredCallError, Payer
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import UploadedFile
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponseBase, HttpResponseNotAllowed, JsonResponse
+from django.http import HttpResponseBase, HttpResponseNotAllowed, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html
 
+from billing.metering import MeteredCallError, Payer
+from cloneai.accounts.admin_access import StaffRequest
 from cloneai.accounts.models import User
 from clones.models import Clone
 from knowledge.admin_forms import CheckForm, ReplaceForm, UploadForm
@@ -47,7 +48,7 @@ class UploadResult:
     url: str = ""
 
 
-def upload(model_admin: "DocumentAdmin", request: HttpRequest) -> HttpResponseBase:
+def upload(model_admin: "DocumentAdmin", request: StaffRequest) -> HttpResponseBase:
     """Many files at once; good ones are taken even when others are refused. JSON for the page's script."""
     if not model_admin.has_add_permission(request):
         raise PermissionDenied
@@ -81,7 +82,7 @@ def upload(model_admin: "DocumentAdmin", request: HttpRequest) -> HttpResponseBa
     )
 
 
-def store_files(*, clone: Clone, files: Sequence[UploadedFile], user: User) -> list[UploadResult]:
+def store_files(*, clone: Clone, files: Sequence[UploadedFile[bytes]], user: User) -> list[UploadResult]:
     """Gives each file to the pipeline; a refusal of one does not keep the others out."""
     results = []
     for file in files:
@@ -97,7 +98,7 @@ def store_files(*, clone: Clone, files: Sequence[UploadedFile], user: User) -> l
     return results
 
 
-def show_status(model_admin: "DocumentAdmin", request: HttpRequest) -> HttpResponseBase:
+def show_status(model_admin: "DocumentAdmin", request: StaffRequest) -> HttpResponseBase:
     """State of the documents named by `id`, as the page shows it; foreign and missing ones are left out."""
     keys = [key for key in request.GET.getlist("id")[:MAX_POLLED] if _is_uuid(key)]
     documents = model_admin.get_queryset(request).filter(pk__in=keys)
@@ -117,7 +118,7 @@ def show_status(model_admin: "DocumentAdmin", request: HttpRequest) -> HttpRespo
     )
 
 
-def show_text(model_admin: "DocumentAdmin", request: HttpRequest, document_id: UUID) -> HttpResponseBase:
+def show_text(model_admin: "DocumentAdmin", request: StaffRequest, document_id: UUID) -> HttpResponseBase:
     """The extracted text, page by page."""
     document: Document = model_admin.find_or_404(request, str(document_id))
     pages = DocumentPage.objects.filter(document=document, version=shown_version(document))
@@ -132,7 +133,7 @@ def show_text(model_admin: "DocumentAdmin", request: HttpRequest, document_id: U
     )
 
 
-def show_passages(model_admin: "DocumentAdmin", request: HttpRequest, document_id: UUID) -> HttpResponseBase:
+def show_passages(model_admin: "DocumentAdmin", request: StaffRequest, document_id: UUID) -> HttpResponseBase:
     """The passages that answers are made from."""
     document: Document = model_admin.find_or_404(request, str(document_id))
     chunks = Chunk.objects.filter(document=document, version=shown_version(document)).order_by("index")
@@ -151,7 +152,7 @@ def shown_version(document: Document) -> int:
     return document.live_version or document.version
 
 
-def replace_file(model_admin: "DocumentAdmin", request: HttpRequest, document_id: UUID) -> HttpResponseBase:
+def replace_file(model_admin: "DocumentAdmin", request: StaffRequest, document_id: UUID) -> HttpResponseBase:
     """A new file for the same document; the old text answers until the new one is ready."""
     document: Document = model_admin.find_or_404(request, str(document_id))
     form = ReplaceForm(request.POST or None, request.FILES or None)
@@ -174,7 +175,7 @@ def replace_file(model_admin: "DocumentAdmin", request: HttpRequest, document_id
     )
 
 
-def retry(model_admin: "DocumentAdmin", request: HttpRequest, document_id: UUID) -> HttpResponseBase:
+def retry(model_admin: "DocumentAdmin", request: StaffRequest, document_id: UUID) -> HttpResponseBase:
     document: Document = model_admin.find_or_404(request, str(document_id))
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
@@ -187,7 +188,7 @@ def retry(model_admin: "DocumentAdmin", request: HttpRequest, document_id: UUID)
     return redirect(document.get_absolute_url())
 
 
-def check_retrieval(model_admin: "DocumentAdmin", request: HttpRequest, clone_id: int) -> HttpResponseBase:
+def check_retrieval(model_admin: "DocumentAdmin", request: StaffRequest, clone_id: int) -> HttpResponseBase:
     """Searches the clone's documents as an answer would and ranks the passages. One metered search a post."""
     clone = get_object_or_404(Clone.objects.editable_by(request.user), pk=clone_id)
     form = CheckForm(request.POST or None)
@@ -211,7 +212,7 @@ def check_retrieval(model_admin: "DocumentAdmin", request: HttpRequest, clone_id
     )
 
 
-def _tell(request: HttpRequest, results: Sequence[UploadResult]) -> None:
+def _tell(request: StaffRequest, results: Sequence[UploadResult]) -> None:
     accepted = [result.file_name for result in results if result.is_accepted]
     if accepted:
         named = ", ".join(accepted[:5]) + (" and more" if len(accepted) > 5 else "")

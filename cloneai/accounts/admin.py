@@ -3,7 +3,7 @@
 The admin's login is allauth's, so that there is one login with one set of limits.
 """
 
-from typing import Any
+from typing import Any, NoReturn
 
 from allauth.account.admin import EmailAddressAdmin
 from allauth.account.decorators import secure_admin_login
@@ -22,7 +22,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm
 
-from cloneai.accounts.admin_access import NOBODY, ReadOnlyAdmin, RoleAdmin, record_action
+from cloneai.accounts.admin_access import NOBODY, ReadOnlyAdmin, RoleAdmin, StaffRequest, record_action
 from cloneai.accounts.admin_forms import PersonChangeForm, PersonCreationForm
 from cloneai.accounts.models import ApiKey, AuditEntry, User
 
@@ -30,7 +30,7 @@ admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-a
 admin.site.unregister(Group)  # roles are ticked on the person
 
 
-def close_shortcut(request: HttpRequest, rest: str) -> None:
+def close_shortcut(request: HttpRequest, rest: str) -> NoReturn:
     raise Http404
 
 
@@ -42,8 +42,11 @@ def extra_urls() -> list[URLPattern]:
 admin.site.extra_urls = extra_urls  # type: ignore[attr-defined]  # unfold's hook for own addresses
 
 
+DjangoUserAdmin: Any = UserAdmin  # its stubs and unfold's untyped classes do not go together
+
+
 @admin.register(User)
-class PersonAdmin(RoleAdmin, UserAdmin, ModelAdmin):
+class PersonAdmin(RoleAdmin, DjangoUserAdmin, ModelAdmin):
     form = PersonChangeForm
     add_form = PersonCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -63,17 +66,15 @@ class PersonAdmin(RoleAdmin, UserAdmin, ModelAdmin):
         (None, {"fields": ("email", "name", "roles", "usable_password", "password1", "password2")}),
     )
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+    def get_queryset(self, request: StaffRequest) -> QuerySet[User]:
         return super().get_queryset(request).prefetch_related("groups")
 
-    def get_form(
-        self, request: HttpRequest, obj: User | None = None, change: bool = False, **kwargs: Any
-    ) -> Any:
-        form = super().get_form(request, obj, change=change, **kwargs)
+    def get_form(self, request: StaffRequest, obj: User | None = None, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, **kwargs)
         form.editor = request.user
         return form
 
-    def save_related(self, request: HttpRequest, form: ModelForm[User], formsets: Any, change: bool) -> None:
+    def save_related(self, request: StaffRequest, form: ModelForm[User], formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         record_action(
             actor=request.user, action="person.save", target=form.instance, fields=form.changed_data
@@ -104,7 +105,7 @@ class ApiKeyAdmin(RoleAdmin):
         return "Revoked" if key.revoked_at else "Usable"
 
     @admin.action(description="Revoke: they stop working at once")
-    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+    def revoke(self, request: StaffRequest, queryset: QuerySet[ApiKey]) -> None:
         usable = list(queryset.filter(revoked_at=None))
         for key in usable:
             record_action(actor=request.user, action="api_key.revoke", target=key, owner=key.user_id)

@@ -23,6 +23,12 @@ SUPERUSER_ONLY: Roles = ()
 NOBODY: Roles = None
 
 
+class StaffRequest(HttpRequest):
+    """A request that the admin's door let through: somebody is logged in. For annotations only."""
+
+    user: User
+
+
 def has_role(user: User, roles: Roles) -> bool:
     """True if one of the roles is the person's. A superuser has every role; None is nobody, not even they."""
     if roles is None or not (user.is_active and user.is_staff):
@@ -52,7 +58,7 @@ class RoleAdmin(ModelAdmin):
     list_per_page = 50
     show_full_result_count = False
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+    def get_queryset(self, request: StaffRequest) -> QuerySet[Any]:
         found = super().get_queryset(request)
         if not has_role(request.user, self.viewed_by):
             return found.none()
@@ -60,29 +66,29 @@ class RoleAdmin(ModelAdmin):
             return getattr(found, self.rows)(request.user)
         return found if request.user.is_superuser else found.none()
 
-    def has_module_permission(self, request: HttpRequest) -> bool:
+    def has_module_permission(self, request: StaffRequest) -> bool:
         return has_role(request.user, self.viewed_by)
 
-    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+    def has_view_permission(self, request: StaffRequest, obj: Model | None = None) -> bool:
         return self._may(request, self.viewed_by, obj)
 
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+    def has_change_permission(self, request: StaffRequest, obj: Model | None = None) -> bool:
         return self._may(request, self.changed_by, obj)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+    def has_delete_permission(self, request: StaffRequest, obj: Model | None = None) -> bool:
         return self._may(request, self.deleted_by, obj)
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
+    def has_add_permission(self, request: StaffRequest) -> bool:
         return has_role(request.user, self.added_by)
 
-    def find_or_404(self, request: HttpRequest, object_id: str) -> Any:
+    def find_or_404(self, request: StaffRequest, object_id: str) -> Any:
         """The row, for own views; 404 when it is missing, foreign, or the key is malformed."""
         found = self.get_object(request, object_id)
         if found is None:
             raise Http404
         return found
 
-    def render(self, request: HttpRequest, template: str, *, title: str, **context: Any) -> TemplateResponse:
+    def render(self, request: StaffRequest, template: str, *, title: str, **context: Any) -> TemplateResponse:
         """An own page in the admin's frame."""
         return TemplateResponse(
             request,
@@ -90,7 +96,9 @@ class RoleAdmin(ModelAdmin):
             {**self.admin_site.each_context(request), "title": title, "media": self.media, **context},
         )
 
-    def get_field_queryset(self, db: str | None, db_field: Any, request: HttpRequest) -> QuerySet[Any] | None:
+    def get_field_queryset(
+        self, db: str | None, db_field: Any, request: StaffRequest
+    ) -> QuerySet[Any] | None:
         """Choices of a relation: what the related model's own list shows this person."""
         related_admin = self.admin_site._registry.get(db_field.remote_field.model)
         if isinstance(related_admin, RoleAdmin):
@@ -100,7 +108,7 @@ class RoleAdmin(ModelAdmin):
         return db_field.remote_field.model._default_manager.none()
 
     def get_deleted_objects(
-        self, objs: Sequence[Model] | QuerySet[Any], request: HttpRequest
+        self, objs: Sequence[Model] | QuerySet[Any], request: StaffRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
         """Counts what goes along instead of listing it: a clone may have a hundred thousand passages."""
         if any(not self.has_delete_permission(request, obj) for obj in objs):
@@ -116,7 +124,7 @@ class RoleAdmin(ModelAdmin):
                 counts[name] = counts.get(name, 0) + number
         return [str(obj) for obj in objs], counts, set(), protected
 
-    def _may(self, request: HttpRequest, roles: Roles, obj: Model | None) -> bool:
+    def _may(self, request: StaffRequest, roles: Roles, obj: Model | None) -> bool:
         if not has_role(request.user, roles):
             return False
         if not isinstance(obj, self.model):
@@ -128,7 +136,7 @@ class RoleAdmin(ModelAdmin):
             known[key] = self.get_queryset(request).filter(pk=obj.pk).exists()
         return known[key]
 
-    def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> NoReturn:
+    def _get_obj_does_not_exist_redirect(self, request: StaffRequest, opts: Any, object_id: str) -> NoReturn:
         raise Http404  # Django would go to the index with a message
 
 

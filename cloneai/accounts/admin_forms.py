@@ -15,7 +15,7 @@ ROLE_CHOICES = [
 ]
 
 
-class RolesMixin(forms.ModelForm):
+class RolesMixin(forms.ModelForm):  # type: ignore[type-arg]
     """The two roles as checkboxes. Whoever has one, or is a superuser, may enter the admin; nobody else."""
 
     roles = forms.MultipleChoiceField(
@@ -41,7 +41,7 @@ class RolesMixin(forms.ModelForm):
         return super().save(commit)
 
     def _save_m2m(self) -> None:
-        super()._save_m2m()
+        super()._save_m2m()  # type: ignore[misc]
         ours = [Group.objects.get_or_create(name=name)[0] for name, _ in ROLE_CHOICES]
         chosen = self.cleaned_data["roles"]
         self.instance.groups.remove(*(group for group in ours if group.name not in chosen))
