@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Field, Query, Router, Schema, Status
 
@@ -14,6 +13,7 @@ from chat.sessions import create_session, end_session
 from chat.summaries import request_summary
 from chat.turn_records import AnswerFailed
 from chat.turns import TurnRefused, start_turn, wait_for_answer
+from cloneai.accounts.requests import MemberRequest
 from cloneai.threads import run_in_thread
 from clones.api import Page
 from clones.models import Clone
@@ -109,37 +109,39 @@ class SummaryList(Schema):
     count: int
 
 
-def find_session(request: HttpRequest, session_id: UUID) -> ChatSession:
-    return get_object_or_404(ChatSession.objects.visible_to(request.user).select_related("clone"), pk=session_id)
+def find_session(request: MemberRequest, session_id: UUID) -> ChatSession:
+    return get_object_or_404(
+        ChatSession.objects.visible_to(request.user).select_related("clone"), pk=session_id
+    )
 
 
 @router.post("/sessions", response={201: SessionOut})
-def start_session(request: HttpRequest, payload: SessionIn) -> Status[ChatSession]:
+def start_session(request: MemberRequest, payload: SessionIn) -> Status[ChatSession]:
     clone = get_object_or_404(Clone.objects.visible_to(request.user), slug=payload.clone)
     return Status(201, create_session(user=request.user, clone=clone))
 
 
 @router.get("/sessions", response=SessionList)
-def list_sessions(request: HttpRequest, page: Query[Page]) -> dict[str, Any]:
+def list_sessions(request: MemberRequest, page: Query[Page]) -> dict[str, Any]:
     found = ChatSession.objects.visible_to(request.user).select_related("clone")
     return {"items": list(found[page.offset : page.offset + page.limit]), "count": found.count()}
 
 
 @router.get("/sessions/{uuid:session_id}", response=SessionDetail)
-def get_session(request: HttpRequest, session_id: UUID) -> dict[str, Any]:
+def get_session(request: MemberRequest, session_id: UUID) -> dict[str, Any]:
     session = find_session(request, session_id)
     messages = list(session.messages.filter(is_current=True).order_by("-created_at")[:200])[::-1]
     return {**SessionOut.from_orm(session).dict(by_alias=True), "clone": session.clone, "messages": messages}
 
 
 @router.delete("/sessions/{uuid:session_id}", response={204: None})
-def delete_session(request: HttpRequest, session_id: UUID) -> Status[None]:
+def delete_session(request: MemberRequest, session_id: UUID) -> Status[None]:
     find_session(request, session_id).delete()
     return Status(204, None)
 
 
 @router.post("/sessions/{uuid:session_id}/end", response=SessionOut)
-def close_session(request: HttpRequest, session_id: UUID) -> ChatSession:
+def close_session(request: MemberRequest, session_id: UUID) -> ChatSession:
     """Ends the conversation; its detailed summary is written in the background."""
     session = find_session(request, session_id)
     end_session(session=session)
@@ -147,7 +149,7 @@ def close_session(request: HttpRequest, session_id: UUID) -> ChatSession:
 
 
 @router.post("/message", response=AnswerOut)
-async def send_message(request: HttpRequest, payload: MessageIn) -> dict[str, Any]:
+async def send_message(request: MemberRequest, payload: MessageIn) -> dict[str, Any]:
     """Sends a message and waits for the whole answer. The same `client_message_id` again gives the same answer."""
     session = await run_in_thread(find_session, request, payload.session_id)
     started = await start_turn(
@@ -160,7 +162,9 @@ async def send_message(request: HttpRequest, payload: MessageIn) -> dict[str, An
         answer = await wait_for_answer(answer_id=started.answer_id, timeout_seconds=ANSWER_TIMEOUT_SECONDS)
     except TimeoutError as error:
         raise TurnRefused(
-            error_type="timeout", message="The answer is still being written; read it in the session.", retry_after=30
+            error_type="timeout",
+            message="The answer is still being written; read it in the session.",
+            retry_after=30,
         ) from error
     if answer.status == MessageStatus.FAILED:
         raise AnswerFailed(
@@ -172,7 +176,7 @@ async def send_message(request: HttpRequest, payload: MessageIn) -> dict[str, An
 
 
 @router.post("/messages/{uuid:message_id}/feedback", response={200: MessageOut})
-def give_feedback(request: HttpRequest, message_id: UUID, payload: FeedbackIn) -> Message:
+def give_feedback(request: MemberRequest, message_id: UUID, payload: FeedbackIn) -> Message:
     sessions = ChatSession.objects.visible_to(request.user)
     message = get_object_or_404(Message, pk=message_id, role=Role.ASSISTANT, session__in=sessions)
     message.rating, message.rating_comment = payload.rating, payload.comment
@@ -181,12 +185,12 @@ def give_feedback(request: HttpRequest, message_id: UUID, payload: FeedbackIn) -
 
 
 @router.get("/sessions/{uuid:session_id}/summaries", response=SummaryList)
-def list_summaries(request: HttpRequest, session_id: UUID, page: Query[Page]) -> dict[str, Any]:
+def list_summaries(request: MemberRequest, session_id: UUID, page: Query[Page]) -> dict[str, Any]:
     found = find_session(request, session_id).summaries.all()
     return {"items": list(found[page.offset : page.offset + page.limit]), "count": found.count()}
 
 
 @router.post("/sessions/{uuid:session_id}/summaries", response={202: SummaryOut})
-def ask_for_summary(request: HttpRequest, session_id: UUID, payload: SummaryIn) -> Status[SessionSummary]:
+def ask_for_summary(request: MemberRequest, session_id: UUID, payload: SummaryIn) -> Status[SessionSummary]:
     session = find_session(request, session_id)
     return Status(202, request_summary(session=session, summary_type=payload.summary_type))

@@ -61,10 +61,14 @@ class MarkerFilter:
         valid = [number for number in dict.fromkeys(cited) if 1 <= number <= self.passage_count]
         if not valid:
             return ""
-        return match[1] + "".join(f"[{self.numbers.setdefault(number, len(self.numbers) + 1)}]" for number in valid)
+        return match[1] + "".join(
+            f"[{self.numbers.setdefault(number, len(self.numbers) + 1)}]" for number in valid
+        )
 
 
-def build_citations(*, message: Message, passages: Sequence[Passage], numbers: dict[int, int]) -> list[Citation]:
+def build_citations(
+    *, message: Message, passages: Sequence[Passage], numbers: dict[int, int]
+) -> list[Citation]:
     """Unsaved citations: those that the answer used, or, when it used none, all passages that it was given.
 
     `numbers` maps a passage's number in the prompt to the number that the reader sees.

@@ -15,7 +15,15 @@ from uuid import UUID
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.contrib.auth import SESSION_KEY
 
-from chat.frames import Frame, error_frame, final_frame, missed_frames, session_group, start_frame, user_message_frame
+from chat.frames import (
+    Frame,
+    error_frame,
+    final_frame,
+    missed_frames,
+    session_group,
+    start_frame,
+    user_message_frame,
+)
 from chat.models import ChatSession, Message
 from chat.streaming import send_to_session, send_to_writer, spawn
 from chat.turn_records import interrupt_stale_answers, load_turn
@@ -89,7 +97,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
         except TurnRefused as error:
             await self._refuse(error.error_type, error.message, error.retry_after)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            await self._refuse("invalid_request", "This frame is not one that the chat knows. See the documentation.")
+            await self._refuse(
+                "invalid_request", "This frame is not one that the chat knows. See the documentation."
+            )
 
     def _handlers(self) -> dict[str, Callable[[Frame], Awaitable[None]]]:
         return {
@@ -197,7 +207,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
                 await self.close(code=IDLE)
                 return
             for answer in await run_in_thread(interrupt_stale_answers, session_id=self.session_id):
-                await send_to_session(session_id=self.session_id, frame=await run_in_thread(final_frame, answer))
+                await send_to_session(
+                    session_id=self.session_id, frame=await run_in_thread(final_frame, answer)
+                )
 
     async def _refuse(self, error_type: str, message: str, retry_after: int | None = None) -> None:
         await self._send(error_frame(error_type=error_type, message=message, retry_after=retry_after))

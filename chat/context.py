@@ -32,7 +32,8 @@ SMALL_TALK = re.compile(
         | (?:many\s+)?thank(?:s|\syou)(?:\s(?:a\slot|so\smuch|very\smuch|again))? | danke | merci | gracias | cheers
         | (?:good)?\s?bye(?:\sbye)? | see\syou(?:\s\w+)? | good\snight
         | how\sare\syou(?:\s(?:today|doing))? | nice\sto\smeet\syou | ok(?:ay)? | great | cool | got\sit
-        | (?:and\s)?who\s(?:are|r)\s(?:you|u) | what\sare\syou | are\syou\s(?:a\s|an\s)?(?:bot|robot|human|real|ai|person)(?:\sperson)?
+        | (?:and\s)?who\s(?:are|r)\s(?:you|u) | what\sare\syou | are\syou\s(?:an?\s)?(?:bot|robot|human|real|ai|person)
+        | are\syou\sa\sreal\sperson
         | what\s(?:can|do)\syou\s(?:do|help(?:\sme)?\swith) | how\scan\syou\shelp(?:\sme)? | what\sis\syour\sname
         | (?:please\s)?introduce\syourself | tell\sme\sabout\syourself
     )\W*$""",
@@ -71,7 +72,9 @@ def build_context(
         system = build_grounded_prompt(
             clone=clone,
             passages=[
-                PromptPassage(number=number, title=passage.document_title, page=passage.page, text=passage.content)
+                PromptPassage(
+                    number=number, title=passage.document_title, page=passage.page, text=passage.content
+                )
                 for number, passage in enumerate(chosen, start=1)
             ],
         )
@@ -89,7 +92,7 @@ def build_context(
 
 def _choose_passages(*, passages: Sequence[Passage], budget_tokens: int, model: str) -> list[Passage]:
     """The best passages that fit; one that is too long is passed over for the next."""
-    chosen = []
+    chosen: list[Passage] = []
     for passage in passages:
         tokens = count_tokens(passage.content, model=model) + 40
         if len(chosen) < MAX_PASSAGES and tokens <= budget_tokens:

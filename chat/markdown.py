@@ -14,7 +14,8 @@ from markdown_it.token import Token
 NO_SOURCES: Mapping[int, str] = MappingProxyType({})
 MARKER = re.compile(r"\[(\d{1,3})\]")
 ALLOWED_TAGS = frozenset(
-    "p br strong em s code pre blockquote ul ol li h1 h2 h3 h4 h5 h6 hr a table thead tbody tr th td".split()
+    {"p", "br", "hr", "strong", "em", "s", "a", "code", "pre", "blockquote", "ul", "ol", "li"}
+    | {"h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"}
 )
 ALLOWED_ATTRIBUTES = {
     "a": {"href", "title", "class", "data-source", "aria-label"},
@@ -48,7 +49,9 @@ def _render_citation(self: object, tokens: list[Token], index: int, options: obj
 
 
 def _build_parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": False, "breaks": True, "linkify": False}).enable(["table", "strikethrough"])
+    parser = MarkdownIt("commonmark", {"html": False, "breaks": True, "linkify": False}).enable(
+        ["table", "strikethrough"]
+    )
     parser.disable(["image", "html_block", "html_inline"])
     parser.inline.ruler.before("link", "citation", _cite)
     parser.add_render_rule("citation", _render_citation)

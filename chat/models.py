@@ -163,7 +163,9 @@ class Citation(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="citations")
     number = models.PositiveSmallIntegerField()
-    is_cited = models.BooleanField(default=True, help_text="False: given to the model, but named by no marker.")
+    is_cited = models.BooleanField(
+        default=True, help_text="False: given to the model, but named by no marker."
+    )
     chunk = models.ForeignKey(Chunk, null=True, on_delete=models.SET_NULL, related_name="+")
     document = models.ForeignKey(Document, null=True, on_delete=models.SET_NULL, related_name="+")
     document_version = models.PositiveIntegerField(default=1)

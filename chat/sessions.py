@@ -15,7 +15,7 @@ def create_session(*, user: User, clone: Clone) -> ChatSession:
 
 
 def end_session(*, session: ChatSession) -> None:
-    """Closes the conversation and, when something was said, queues its detailed summary. Ending twice changes nothing."""
+    """Closes the conversation and, when something was said, queues its detailed summary; once."""
     with transaction.atomic():
         ended = ChatSession.objects.filter(pk=session.pk, ended_at=None).update(ended_at=timezone.now())
         if ended and _has_answers(session):

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 from django_q.tasks import async_task
+from pydantic import BaseModel
 
 from billing.metering import MeteredCallError, Payer, complete_structured
 from billing.model_choice import Complexity, Task, choose_model
@@ -16,7 +17,6 @@ from billing.models import Purpose
 from chat.models import ChatSession, Message, Role, SessionSummary, SummaryStatus
 from chat.prompts import build_summary_messages
 from chat.summary_schemas import SCHEMA_VERSION, SCHEMAS
-from pydantic import BaseModel
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def request_summary(*, session: ChatSession, summary_type: str) -> SessionSummar
 
 
 def write_summary(*, summary_id: UUID) -> None:
-    """The job: asks the model and saves what came. Ends `ready`, or `failed` with a reason; a second run does nothing."""
+    """The job: asks the model and saves what came. Ends `ready` or `failed`; a second run does nothing."""
     claimed = SessionSummary.objects.filter(pk=summary_id, status=SummaryStatus.QUEUED).update(
         status=SummaryStatus.RUNNING
     )
@@ -75,7 +75,9 @@ async def _ask_model(*, summary: SessionSummary, messages: Sequence[Message]) ->
         purpose=Purpose.SUMMARY,
         model=choose_model(task=Task.SUMMARIZATION, complexity=complexity),
         messages=build_summary_messages(
-            expert=session.clone.name, summary_type=summary.summary_type, transcript=build_transcript(messages)
+            expert=session.clone.name,
+            summary_type=summary.summary_type,
+            transcript=build_transcript(messages),
         ),
         schema=SCHEMAS[summary.summary_type],
         max_output_tokens=MAX_SUMMARY_TOKENS,

@@ -25,7 +25,7 @@ STALE_AFTER = timedelta(seconds=20)
 TITLE_CHARS = 60
 
 
-class TurnRefused(Exception):
+class TurnRefused(Exception):  # noqa: N818  (what happened, as the field says it)
     """A turn that cannot begin. `error_type`: invalid_request, turn_running, not_found or rate_limit."""
 
     def __init__(self, *, error_type: str, message: str, retry_after: int | None = None) -> None:
@@ -60,7 +60,9 @@ def check_question(*, clone: Clone, content: str) -> str:
     """The question without surrounding blanks. Raises TurnRefused when it is empty or longer than fits."""
     question = content.replace("\x00", "").strip()
     if not question:
-        raise TurnRefused(error_type="invalid_request", message="Your message is empty. Write something first.")
+        raise TurnRefused(
+            error_type="invalid_request", message="Your message is empty. Write something first."
+        )
     model = choose_model(task=Task.CHAT, override=clone.chat_model)
     limit_tokens = max_question_tokens(clone=clone, model=model)
     tokens = len(question) // 2 if len(question) > MAX_QUESTION_CHARS else count_tokens(question, model=model)
@@ -98,7 +100,9 @@ def save_regeneration(*, session_id: UUID, answer_id: UUID) -> StartedTurn:
         old = current.filter(pk=answer_id, role=Role.ASSISTANT).select_related("reply_to").first()
         last = current.filter(role=Role.ASSISTANT).order_by("-created_at").first()
         if old is None or old != last or old.reply_to is None:
-            raise TurnRefused(error_type="invalid_request", message="Only the last answer can be written anew.")
+            raise TurnRefused(
+                error_type="invalid_request", message="Only the last answer can be written anew."
+            )
         Message.objects.filter(pk=old.pk).update(is_current=False)
         return _save_answer_row(session=session, question=old.reply_to, is_new_question=False)
 
@@ -210,13 +214,17 @@ def interrupt_stale_answers(*, session_id: UUID | None = None) -> list[Message]:
 
 def _found_nothing(*, answer: Message, passages: Sequence[Passage], numbers: dict[int, int]) -> bool:
     """No passage was good enough, or the answer says so in the clone's own "no answer" words."""
-    says_so = not numbers and " ".join(answer.session.clone.no_answer_text.split()) in " ".join(answer.content.split())
+    says_so = not numbers and " ".join(answer.session.clone.no_answer_text.split()) in " ".join(
+        answer.content.split()
+    )
     return not is_small_talk(answer.reply_to.content if answer.reply_to else "") and (not passages or says_so)
 
 
 def _refuse_when_closed_or_running(session: ChatSession) -> None:
     if session.is_ended:
-        raise TurnRefused(error_type="invalid_request", message="This conversation has ended. Start a new one to go on.")
+        raise TurnRefused(
+            error_type="invalid_request", message="This conversation has ended. Start a new one to go on."
+        )
     interrupt_stale_answers(session_id=session.pk)
     if session.messages.filter(status=MessageStatus.STREAMING).exists():
         raise TurnRefused(

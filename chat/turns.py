@@ -85,7 +85,8 @@ async def start_turn(
 async def regenerate_answer(*, session: ChatSession, user: User, answer_id: UUID) -> StartedTurn:
     """Writes the last answer anew; the old one is kept as an earlier version."""
     return await _begin(
-        session=session, started=await run_in_thread(save_regeneration, session_id=session.pk, answer_id=answer_id)
+        session=session,
+        started=await run_in_thread(save_regeneration, session_id=session.pk, answer_id=answer_id),
     )
 
 
@@ -94,7 +95,9 @@ async def edit_message(*, session: ChatSession, user: User, message_id: UUID, co
     question = await run_in_thread(check_question, clone=session.clone, content=content)
     return await _begin(
         session=session,
-        started=await run_in_thread(save_edit, session_id=session.pk, message_id=message_id, content=question),
+        started=await run_in_thread(
+            save_edit, session_id=session.pk, message_id=message_id, content=question
+        ),
     )
 
 
@@ -107,7 +110,8 @@ async def stop_answer(*, session: ChatSession, answer_id: UUID) -> None:
 async def wait_for_answer(*, answer_id: UUID, timeout_seconds: float) -> Message:
     """The answer once it is finished. Raises TimeoutError; the answer goes on being written all the same."""
     async with asyncio.timeout(timeout_seconds):
-        while (answer := await run_in_thread(load_turn, answer_id=answer_id)).is_running:
+        # Polled, because the writer may be in another process, or dead.
+        while (answer := await run_in_thread(load_turn, answer_id=answer_id)).is_running:  # noqa: ASYNC110
             await asyncio.sleep(POLL_SECONDS)
     return answer
 
@@ -130,11 +134,15 @@ async def write_answer(*, answer_id: UUID) -> None:
         answer=answer,
         question=question.content,
         clone=session.clone,
-        payer=Payer(user_id=session.user_id, clone_id=session.clone_id, session_id=session.pk, message_id=answer_id),
+        payer=Payer(
+            user_id=session.user_id, clone_id=session.clone_id, session_id=session.pk, message_id=answer_id
+        ),
     )
     failure: MeteredCallError | None = None
     async with AnswerWriter(answer_id=answer_id, session_id=session.pk) as writer:
-        await send_to_session(session_id=session.pk, frame=start_frame(answer_id=answer_id, reply_to=question.pk))
+        await send_to_session(
+            session_id=session.pk, frame=start_frame(answer_id=answer_id, reply_to=question.pk)
+        )
         try:
             await writer.run_until_stopped(_compose(draft=draft, writer=writer))
         except MeteredCallError as error:
@@ -164,11 +172,18 @@ async def _compose(*, draft: Draft, writer: AnswerWriter) -> None:
     history = await run_in_thread(load_history, answer=answer)
     draft.model = choose_model(
         task=Task.CHAT,
-        complexity=chat_complexity(question=draft.question, history_turns=len(history) // 2, passages=len(passages)),
+        complexity=chat_complexity(
+            question=draft.question, history_turns=len(history) // 2, passages=len(passages)
+        ),
         override=clone.chat_model,
     )
     draft.context = await run_in_thread(
-        build_context, clone=clone, model=draft.model, question=draft.question, history=history, passages=passages
+        build_context,
+        clone=clone,
+        model=draft.model,
+        question=draft.question,
+        history=history,
+        passages=passages,
     )
     draft.markers = MarkerFilter(passage_count=len(draft.context.passages))
     await _stream(draft=draft, writer=writer, messages=draft.context.messages)
@@ -220,7 +235,9 @@ def _finish(
         figures=AnswerFigures(
             model=draft.model,
             processing_time_ms=_milliseconds(started_at, time.monotonic()),
-            time_to_first_token_ms=draft.first_text_at and _milliseconds(started_at, draft.first_text_at),
+            time_to_first_token_ms=_milliseconds(started_at, draft.first_text_at)
+            if draft.first_text_at
+            else None,
         ),
     )
 

@@ -21,7 +21,13 @@ from knowledge.api import router as knowledge_router
 
 logger = logging.getLogger(__name__)
 
-PROVIDER_STATUS = {"budget_exceeded": 429, "rate_limit": 503, "connection": 503, "timeout": 503, "authentication": 503}
+PROVIDER_STATUS = {
+    "budget_exceeded": 429,
+    "rate_limit": 503,
+    "connection": 503,
+    "timeout": 503,
+    "authentication": 503,
+}
 REFUSED_TURN_STATUS = {"not_found": 404, "rate_limit": 429, "turn_running": 409, "timeout": 504}
 
 
@@ -35,7 +41,9 @@ class KeyOrSession:
         if isinstance(request.user, AnonymousUser) or not request.user.is_active:
             return None
         if check_csrf(request) is not None:
-            raise HttpError(403, "The CSRF token is missing or wrong. Send it as X-CSRFToken, or use an API key.")
+            raise HttpError(
+                403, "The CSRF token is missing or wrong. Send it as X-CSRFToken, or use an API key."
+            )
         return request.user
 
     def _by_key(self, request: HttpRequest, token: str) -> User | None:
@@ -47,7 +55,12 @@ class KeyOrSession:
         return key.user
 
 
-api = NinjaAPI(title="CloneAI", version="1", description="Clones of experts, their documents and conversations.", auth=KeyOrSession())
+api = NinjaAPI(
+    title="CloneAI",
+    version="1",
+    description="Clones of experts, their documents and conversations.",
+    auth=KeyOrSession(),
+)
 api.add_router("", clones_router, tags=["clones"])
 api.add_router("", knowledge_router, tags=["knowledge"])
 api.add_router("/chat", chat_router, tags=["chat"])
@@ -117,7 +130,11 @@ def on_defect(request: HttpRequest, error: Exception) -> HttpResponse:
 def _describe(item: dict[str, Any]) -> str:
     """One pydantic error as a sentence that names the field."""
     where = ".".join(str(part) for part in item.get("loc", ())[1:] if part not in {"payload", "data"})
-    return f"{where}: {item.get('msg', 'is not valid')}." if where else f"{item.get('msg', 'The input is not valid')}."
+    return (
+        f"{where}: {item.get('msg', 'is not valid')}."
+        if where
+        else f"{item.get('msg', 'The input is not valid')}."
+    )
 
 
 def _describe_fields(error: DjangoValidationError) -> list[str]:

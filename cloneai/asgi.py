@@ -9,6 +9,7 @@ from django.core.asgi import get_asgi_application
 
 http_application = get_asgi_application()
 
+# What follows needs the apps that the line above has loaded.
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 

@@ -24,7 +24,9 @@ class AllowedOriginValidator:
         origin = headers.get(b"origin", "")
         host = headers.get(b"host", "")
         is_secure = scope.get("scheme") in {"wss", "https"} or headers.get(b"x-forwarded-proto") == "https"
-        application = self.application if is_allowed_origin(origin=origin, host=host, is_secure=is_secure) else None
+        application = (
+            self.application if is_allowed_origin(origin=origin, host=host, is_secure=is_secure) else None
+        )
         await (application or WebsocketDenier())(scope, receive, send)
 
 

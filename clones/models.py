@@ -16,7 +16,8 @@ from cloneai.accounts.models import User
 
 MAX_HARD_RULES = 3
 DEFAULT_NO_ANSWER = (
-    "I could not find this in my material, so I would rather not guess. Ask me something closer to what I have written about."
+    "I could not find this in my material, so I would rather not guess. "
+    "Ask me something closer to what I have written about."
 )
 
 
@@ -32,14 +33,18 @@ class CloneQuerySet(models.QuerySet["Clone"]):
         if user.is_superuser:
             return self
         return self.filter(
-            Q(visibility__in=[Visibility.PUBLIC, Visibility.UNLISTED]) | Q(owner=user) | self._is_invited(user)
+            Q(visibility__in=[Visibility.PUBLIC, Visibility.UNLISTED])
+            | Q(owner=user)
+            | self._is_invited(user)
         )
 
     def listed_for(self, user: User | AnonymousUser) -> Self:
         """Public ones, and for a person also own ones and those with an invitation."""
         if isinstance(user, AnonymousUser):
             return self.filter(visibility=Visibility.PUBLIC)
-        return self.visible_to(user).filter(Q(visibility=Visibility.PUBLIC) | Q(owner=user) | self._is_invited(user))
+        return self.visible_to(user).filter(
+            Q(visibility=Visibility.PUBLIC) | Q(owner=user) | self._is_invited(user)
+        )
 
     def editable_by(self, user: User | AnonymousUser) -> Self:
         """An expert's own clones; every clone for a superuser."""
@@ -83,16 +88,23 @@ class Clone(models.Model):
     name = models.CharField(max_length=80, help_text="The name that people see, for example your own.")
     slug = models.SlugField(max_length=80, unique=True, help_text="Part of the address: /c/<slug>/")
     headline = models.CharField(max_length=160, blank=True, help_text="One line: what this clone helps with.")
-    bio = models.TextField(max_length=4000, blank=True, help_text="Background, in the third person. Shown on the profile.")
+    bio = models.TextField(
+        max_length=4000, blank=True, help_text="Background, in the third person. Shown on the profile."
+    )
     communication_style = models.TextField(
         max_length=1000, blank=True, default="Warm, clear and practical", help_text="How the clone speaks."
     )
     expertise_areas = ArrayField(
         models.CharField(max_length=60), default=list, blank=True, help_text="Topics, separated by commas."
     )
-    greeting = models.TextField(max_length=600, blank=True, help_text="The first words in a new conversation.")
+    greeting = models.TextField(
+        max_length=600, blank=True, help_text="The first words in a new conversation."
+    )
     starter_questions = ArrayField(
-        models.CharField(max_length=160), default=list, blank=True, help_text="Questions to begin with, up to six."
+        models.CharField(max_length=160),
+        default=list,
+        blank=True,
+        help_text="Questions to begin with, up to six.",
     )
     hard_rules = ArrayField(
         models.CharField(max_length=300),
@@ -104,7 +116,9 @@ class Clone(models.Model):
     no_answer_text = models.TextField(
         max_length=600, default=DEFAULT_NO_ANSWER, help_text="Said when the material holds no answer."
     )
-    visibility = models.CharField(max_length=10, choices=Visibility, default=Visibility.PRIVATE, db_index=True)
+    visibility = models.CharField(
+        max_length=10, choices=Visibility, default=Visibility.PRIVATE, db_index=True
+    )
     invited_users = models.ManyToManyField(
         settings.AUTH_USER_MODEL,
         blank=True,
@@ -112,7 +126,9 @@ class Clone(models.Model):
         help_text="People who may chat with this clone while it is private.",
     )
     is_strict = models.BooleanField(
-        "strict mode", default=True, help_text="Answer only from the documents; otherwise say the “no answer” text."
+        "strict mode",
+        default=True,
+        help_text="Answer only from the documents; otherwise say the “no answer” text.",
     )
     temperature = models.DecimalField(
         max_digits=3,
@@ -130,23 +146,34 @@ class Clone(models.Model):
         null=True,
         blank=True,
         validators=[MinValueValidator(0), MaxValueValidator(1)],
-        help_text="Passages below it are not used. Empty = calibrated for the embedding model, which is nearly always best.",
+        help_text="Passages below it are not used. Empty = calibrated for the embedding model: nearly always best.",
     )
     chat_model = models.CharField(max_length=100, blank=True, help_text="Empty = the platform's choice.")
     chunk_tokens = models.PositiveIntegerField(
-        default=1000, validators=[MinValueValidator(100), MaxValueValidator(4000)], help_text="Longest passage, in tokens."
+        default=1000,
+        validators=[MinValueValidator(100), MaxValueValidator(4000)],
+        help_text="Longest passage, in tokens.",
     )
     chunk_overlap_tokens = models.PositiveIntegerField(
-        default=200, validators=[MaxValueValidator(1000)], help_text="How much neighbouring passages share, in tokens."
+        default=200,
+        validators=[MaxValueValidator(1000)],
+        help_text="How much neighbouring passages share, in tokens.",
     )
     is_cleaning_on = models.BooleanField(
-        "clean documents with AI", default=True, help_text="Mends broken lines and recognition errors after upload."
+        "clean documents with AI",
+        default=True,
+        help_text="Mends broken lines and recognition errors after upload.",
     )
-    allow_download = models.BooleanField(default=False, help_text="People may download the documents behind a source.")
+    allow_download = models.BooleanField(
+        default=False, help_text="People may download the documents behind a source."
+    )
     language = models.CharField(
         max_length=20,
         default="english",
-        choices=[(name, name.capitalize()) for name in ("english", "german", "french", "spanish", "italian", "dutch", "simple")],
+        choices=[
+            (name, name.capitalize())
+            for name in ("english", "german", "french", "spanish", "italian", "dutch", "simple")
+        ],
         help_text="Language of the documents, for word search. “Simple” suits all others.",
     )
     accent_color = models.CharField(
@@ -175,7 +202,8 @@ class Clone(models.Model):
         ordering = ["name"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(chunk_overlap_tokens__lt=models.F("chunk_tokens")), name="clone_overlap_below_chunk"
+                condition=Q(chunk_overlap_tokens__lt=models.F("chunk_tokens")),
+                name="clone_overlap_below_chunk",
             ),
         ]
 

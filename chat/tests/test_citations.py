@@ -1,6 +1,7 @@
 """Markers in streams: whatever way the text is cut, the reader sees the same, and never an invalid marker."""
 
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -44,7 +45,7 @@ TEXTS = st.text(alphabet="ab [],;0123`\n.", max_size=60)
 @given(text=TEXTS, cuts=st.lists(st.integers(0, 60), max_size=12))
 def test_the_way_a_stream_is_cut_does_not_matter(text: str, cuts: list[int]) -> None:
     edges = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
-    pieces = [text[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [text[start:end] for start, end in pairwise(edges)]
     assert run_filter(pieces, passage_count=3)[0] == run_filter([text], passage_count=3)[0]
 
 

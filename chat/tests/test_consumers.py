@@ -134,7 +134,9 @@ async def test_strict_clone_says_its_no_answer_text_without_a_model_call(
     material: Document, session: ChatSession, clone: Clone, member: User, open_socket: Any
 ) -> None:
     socket = await open_socket(member, session.pk)
-    await socket.send(type="message", content="Which treaty ended the war of 1812?", client_message_id=str(uuid.uuid4()))
+    await socket.send(
+        type="message", content="Which treaty ended the war of 1812?", client_message_id=str(uuid.uuid4())
+    )
     _, final = await socket.read_answer()
     assert final["full_response"] == clone.no_answer_text
     assert final["sources"] == []
@@ -156,7 +158,15 @@ async def test_greeting_is_answered_without_a_search(
 
 
 @pytest.mark.parametrize(
-    "origin", [None, "null", "http://evil.example", "http://localhost.evil.example", "http://localhost:81", "https://localhost"]
+    "origin",
+    [
+        None,
+        "null",
+        "http://evil.example",
+        "http://localhost.evil.example",
+        "http://localhost:81",
+        "https://localhost",
+    ],
 )
 async def test_foreign_origins_are_refused_before_accept(
     origin: str | None, session: ChatSession, member: User, open_socket: Any
@@ -176,7 +186,10 @@ async def test_stranger_and_unknown_session_look_the_same(
         assert (await socket.communicator.receive_output())["code"] == 4404
 
 
-@pytest.mark.parametrize("text", ["not json", "[]", '"x"', '{"type":"nonsense"}', '{"type":"stop"}', '{"type":"stop","message_id":"x"}'])
+@pytest.mark.parametrize(
+    "text",
+    ["not json", "[]", '"x"', '{"type":"nonsense"}', '{"type":"stop"}', '{"type":"stop","message_id":"x"}'],
+)
 async def test_bad_frames_are_answered_and_the_socket_stays(
     text: str, session: ChatSession, member: User, open_socket: Any
 ) -> None:

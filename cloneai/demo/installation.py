@@ -101,7 +101,11 @@ def load_documents(*, clone: Clone) -> Iterator[Document]:
         with (DOCUMENTS / name).open("rb") as file:
             try:
                 document = create_document(
-                    clone=clone, file=File(file, name=name), file_name=name, title=title, uploaded_by=clone.owner
+                    clone=clone,
+                    file=File(file, name=name),
+                    file_name=name,
+                    title=title,
+                    uploaded_by=clone.owner,
                 )
             except UploadRefused as refusal:
                 if refusal.existing is None:

@@ -64,8 +64,8 @@ MARA = DemoClone(
         "Do not invent studies, statistics or quotations.",
     ),
     no_answer_text=(
-        "I have not written anything about that, and I would rather say so than guess. Ask me about one- "
-        "on-ones, feedback, delegation or your first ninety days, and I will gladly be concrete."
+        "I have not written anything about that, and I would rather say so than guess. Ask me about "
+        "one-on-ones, feedback, delegation or your first ninety days, and I will gladly be concrete."
     ),
     accent_color="#1f6f5c",
 )

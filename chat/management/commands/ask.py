@@ -29,7 +29,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         clone = Clone.objects.select_related("owner").filter(slug=options["clone"]).first()
         if clone is None:
-            raise CommandError(f"There is no clone “{options['clone']}”. See the gallery for their addresses.")
+            raise CommandError(
+                f"There is no clone “{options['clone']}”. See the gallery for their addresses."
+            )
         user = clone.owner
         if email := options["user"]:
             found = User.objects.filter(email=email.lower(), is_active=True).first()
@@ -63,6 +65,8 @@ class Command(BaseCommand):
         self.stdout.write("")
         for source in frame["sources"]:
             score = f"{source['similarity_score']:.2f}"
-            self.stdout.write(f"  [{source['number']}] {source['title']}, page {source['page']} (similarity {score})")
+            self.stdout.write(
+                f"  [{source['number']}] {source['title']}, page {source['page']} (similarity {score})"
+            )
         if answer.status != MessageStatus.COMPLETE:
             raise CommandError(answer.error_message or f"The answer was {answer.status}.")
