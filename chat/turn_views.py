@@ -4,6 +4,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
@@ -78,6 +79,7 @@ async def regenerate(request: HttpRequest, message_id: UUID) -> HttpResponse:
 
 def _create_session(*, request: HttpRequest, slug: str) -> ChatSession:
     clone = get_object_or_404(Clone.objects.visible_to(request.user), slug=slug)
+    assert not isinstance(request.user, AnonymousUser)  # the view is closed to them
     return create_session(user=request.user, clone=clone)
 
 

@@ -17,6 +17,7 @@ from chat.citations import open_source
 from chat.forms import FeedbackForm, SessionSearchForm, TitleForm
 from chat.models import ChatSession, Citation, Message, Role, SessionSummary, SummaryStatus, SummaryType
 from chat.sessions import end_session
+from chat.source_text import flow_source
 from chat.transcripts import session_title
 
 SESSIONS_PER_PAGE = 30
@@ -100,7 +101,7 @@ def feedback(request: HttpRequest, message_id: UUID) -> HttpResponse:
     answer = get_object_or_404(answers.select_related("session"), pk=message_id)
     form = FeedbackForm(request.POST)
     if not form.is_valid():
-        problem = " ".join(text for errors in form.errors.values() for text in errors)
+        problem = " ".join(str(text) for errors in form.errors.values() for text in errors)
         if _wants_partial(request):
             return JsonResponse(
                 {"error_type": "invalid_request", "message": problem, "retry_after": None}, status=422
@@ -127,9 +128,11 @@ def source(request: HttpRequest, citation_id: UUID) -> HttpResponse:
     )
     citation = get_object_or_404(citations, pk=citation_id)
     session = citation.message.session
+    opened = open_source(citation=citation)
     context = {
         "citation": citation,
-        "source": open_source(citation=citation),
+        "source": opened,
+        "text": flow_source(source=opened, is_whole="whole" in request.GET),
         "session": session,
         "clone": session.clone,
         "is_own": session.user_id == request.user.pk,

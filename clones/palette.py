@@ -1,6 +1,6 @@
 """A clone's accent colour made legible: fills, text and tints for the light and the dark theme.
 
-Colours are `#rrggbb`. Contrast is the ratio of WCAG 2.2, 1 to 21: text needs 4.5, shapes need 3.
+Colours are `#rrggbb`. Contrast is the ratio of WCAG 2.2, 1 to 21: text needs 4.5.
 """
 
 import re
@@ -11,7 +11,7 @@ DEFAULT_ACCENT = "#2f6f5e"
 LIGHT_PAGE, LIGHT_SUNKEN = "#fbfaf7", "#f3f0ea"
 DARK_PAGE, DARK_SUNKEN = "#171614", "#262420"
 TEXT_CONTRAST = 4.6  # a little above the norm, so that rounding never falls below it
-SHAPE_CONTRAST = 3.1
+SHAPE_CONTRAST = 1.5  # fills carry a label of their own; this only keeps them from sinking into the page
 SOFT_SHARE = 0.1
 STEP = 0.04
 

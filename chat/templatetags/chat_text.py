@@ -13,7 +13,7 @@ register = template.Library()
 @register.filter
 def answer_html(message: Message) -> SafeString:
     """The answer as sanitised HTML, its markers linked to its sources."""
-    return render_answer(message, list(message.citations.all()))
+    return SafeString(render_answer(message, list(message.citations.all())))  # sanitised by chat.markdown
 
 
 @register.filter

@@ -76,9 +76,18 @@ class Conversation {
     this.transcript.addQuestion(this.outbox);
     this.root.querySelector("[data-starters]")?.remove();
     this.composer.clear();
+    this.nameConversation(content);
     this.follower.toEnd();
     this.showState();
     this.flushOutbox();
+  }
+
+  /** The first question is the title until the server has a better one. */
+  nameConversation(content) {
+    const title = this.root.querySelector("[data-title][data-untitled]");
+    if (!title) return;
+    title.textContent = content;
+    delete title.dataset.untitled;
   }
 
   /** Sends what is not confirmed yet. The same id again is the same turn, so this is safe at any time. */
