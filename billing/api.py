@@ -7,6 +7,7 @@ from django.http import Http404, HttpRequest
 from django.utils import timezone
 from ninja import Query, Router, Schema
 from ninja.errors import HttpError
+from pydantic import Field
 
 from billing.models import utc_today
 from billing.reports import (
@@ -45,11 +46,11 @@ class CostsOut(Schema):
 
 
 class CostsQuery(Schema):
-    first_day: date | None = Query(None, alias="from")
-    last_day: date | None = Query(None, alias="to")
+    first_day: date | None = Field(None, alias="from")
+    last_day: date | None = Field(None, alias="to")
     group_by: GroupBy = GroupBy.DAY
-    limit: int = Query(1000, ge=1, le=10_000)
-    offset: int = Query(0, ge=0)
+    limit: int = Field(1000, ge=1, le=10_000)
+    offset: int = Field(0, ge=0)
 
 
 @router.get("/costs", response=CostsOut)
@@ -108,16 +109,19 @@ class MetricsOut(Schema):
     hours: int
 
 
+class MetricsQuery(Schema):
+    hours: int = Field(24, ge=1, le=24 * 366)
+
+
 @router.get("/metrics", response=MetricsOut)
-def get_metrics(request: HttpRequest, hours: int = Query(24, ge=1, le=24 * 366)) -> dict[str, Any]:
+def get_metrics(request: HttpRequest, query: Query[MetricsQuery]) -> dict[str, Any]:
     """How the calls of the last hours went. Reviewers only."""
     viewer = _person(request)
     if not viewer.is_reviewer:
         raise Http404
     now = timezone.now()
-    return _metrics(
-        performance_report(viewer=viewer, since=now - timedelta(hours=hours), until=now), hours=hours
-    )
+    since = now - timedelta(hours=query.hours)
+    return _metrics(performance_report(viewer=viewer, since=since, until=now), hours=query.hours)
 
 
 def _metrics(report: PerformanceReport, *, hours: int) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def utc_today() -> date:
     return datetime.now(UTC).date()
 
 
-class UsdField(models.DecimalField):
+class UsdField(models.DecimalField[Any, Any]):
     """US dollars, NUMERIC(18,10): up to 99 million, exact to a ten-billionth."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

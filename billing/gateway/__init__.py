@@ -1,0 +1,18 @@
+"""The only module that talks to the provider. It knows no money: `billing.metering` is its only caller.
+
+Enter at `request_chat`, `stream_chat`, `request_embeddings` and `list_models`. Each fills the `CallTrace`
+that it is given, also when it fails, and raises nothing but the `ProviderError` branch of the tree in
+`billing.errors`: rate_limit (RateLimited), connection (ConnectionFailed), timeout (CallTimedOut),
+authentication (ProviderAuthenticationFailed), invalid_request (RequestRejected, AnswerRefused), unknown
+(ProviderFailed, AnswerUnusable, EmbeddingsUnusable), and StreamFault for a stream that broke, stalled, ended
+without a finish reason, sent garbage or would not stop.
+
+The client itself retries 408, 409, 429, 5xx, timeouts and lost connections, three times at most, and waits as
+`Retry-After` says. A stream is not retried once it has begun. `AI_CALL_TIMEOUT_SECONDS` bounds all of it.
+"""
+
+from billing.gateway.chat import request_chat, stream_chat
+from billing.gateway.client import list_models
+from billing.gateway.embeddings import request_embeddings
+
+__all__ = ["list_models", "request_chat", "request_embeddings", "stream_chat"]

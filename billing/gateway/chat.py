@@ -1,0 +1,166 @@
+"""Answers: whole, streamed, or shaped by a schema."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+import openai
+import pydantic
+from django.conf import settings
+
+from billing.calls import CallTrace, ChatMessage
+from billing.errors import AnswerRefused, AnswerUnusable, RequestRejected, StreamFault
+from billing.gateway.client import Endpoint, call_deadline, read_timeout, send, shared_client
+from billing.gateway.failures import read_usage
+
+MAX_ANSWER_CHARS = 1_000_000
+# Parameters that some models or servers refuse, and that a request can do without or name otherwise.
+ADAPTABLE = frozenset({"temperature", "max_tokens", "max_completion_tokens"})
+
+_refused: dict[tuple[Endpoint, str], set[str]] = {}
+
+
+async def request_chat(
+    *,
+    model: str,
+    messages: Sequence[ChatMessage],
+    max_output_tokens: int,
+    temperature: float,
+    trace: CallTrace,
+    schema: type[pydantic.BaseModel] | None = None,
+) -> str:
+    """The whole answer's text; with `schema`, JSON that the provider was told to shape so."""
+    completion: Any = await _send_chat(
+        trace=trace,
+        deadline=call_deadline(),
+        model=model,
+        messages=[{"role": message.role, "content": message.content} for message in messages],
+        length=max_output_tokens,
+        temperature=temperature,
+        **({} if schema is None else {"response_format": _response_format(schema)}),
+        timeout=read_timeout(read_seconds=settings.AI_READ_TIMEOUT_SECONDS),
+    )
+    try:
+        trace.usage = read_usage(completion.usage)
+        choice = completion.choices[0]
+        content, refusal = choice.message.content, choice.message.refusal
+        trace.finish_reason = str(choice.finish_reason or "")
+    except (AttributeError, IndexError, TypeError) as error:
+        raise AnswerUnusable(f"The answer is not a completion: {type(error).__name__}.") from None
+    trace.pieces.append(str(content or refusal or ""))
+    if schema is not None and refusal:
+        raise AnswerRefused("The model declined to answer in the schema.")
+    _check_answer(trace)
+    if schema is not None and trace.finish_reason == "length":
+        raise AnswerUnusable("The structured answer was cut off at its longest length.")
+    return trace.text
+
+
+async def stream_chat(
+    *,
+    model: str,
+    messages: Sequence[ChatMessage],
+    max_output_tokens: int,
+    temperature: float,
+    trace: CallTrace,
+) -> AsyncGenerator[str, None]:
+    """The answer's pieces as they come. Closing it early closes the connection."""
+    deadline = call_deadline()
+    stream: Any = await _send_chat(
+        trace=trace,
+        deadline=deadline,
+        model=model,
+        messages=[{"role": message.role, "content": message.content} for message in messages],
+        length=max_output_tokens,
+        temperature=temperature,
+        stream=True,
+        stream_options={"include_usage": True},
+        timeout=read_timeout(read_seconds=settings.AI_STALL_TIMEOUT_SECONDS),
+    )
+    chars = 0
+    try:
+        while (piece := await _next_piece(stream=stream, trace=trace, deadline=deadline)) is not None:
+            if not piece:
+                continue
+            trace.add_piece(piece)
+            chars += len(piece)
+            if chars > MAX_ANSWER_CHARS:
+                raise StreamFault(fault="oversized", detail=f"More than {MAX_ANSWER_CHARS} characters came.")
+            yield piece
+    finally:
+        await stream.close()
+    if not trace.finish_reason:
+        raise StreamFault(fault="unfinished", detail="It ended without a finish reason.")
+    _check_answer(trace)
+
+
+async def _next_piece(*, stream: Any, trace: CallTrace, deadline: float) -> str | None:
+    """The next chunk's text, empty when it has none; None at the stream's end."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            chunk = await anext(stream, None)
+        if chunk is None:
+            return None
+        trace.usage = read_usage(chunk.usage) or trace.usage
+        if not chunk.choices:
+            return ""
+        choice = chunk.choices[0]
+        trace.finish_reason = choice.finish_reason or trace.finish_reason
+        piece = choice.delta.content or choice.delta.refusal or ""
+    except (openai.APITimeoutError, TimeoutError):
+        raise StreamFault(fault="stalled") from None
+    except openai.APIConnectionError:
+        raise StreamFault(fault="broken") from None
+    except (openai.OpenAIError, ValueError, AttributeError, TypeError, IndexError) as error:
+        raise StreamFault(fault="garbled", detail=type(error).__name__) from None
+    if not isinstance(piece, str):
+        raise StreamFault(fault="garbled", detail="A piece is not text.")
+    return piece
+
+
+def _check_answer(trace: CallTrace) -> None:
+    """Raises when a finished answer is of no use to anybody."""
+    if trace.text.strip():
+        if len(trace.text) > MAX_ANSWER_CHARS:
+            raise AnswerUnusable(f"The answer has more than {MAX_ANSWER_CHARS} characters.")
+        return
+    if trace.finish_reason == "content_filter":
+        raise AnswerRefused("The provider's content filter withheld the answer.")
+    raise AnswerUnusable(f"The answer is empty (finish reason {trace.finish_reason or 'missing'}).")
+
+
+async def _send_chat(
+    *, trace: CallTrace, deadline: float, model: str, length: int, temperature: float, **parameters: Any
+) -> Any:
+    """One chat request, with what this model is known to refuse left out.
+
+    OpenAI's newer models want `max_completion_tokens` and no temperature; most compatible servers know
+    `max_tokens` only, and would ignore the other and answer without end. So OpenAI gets the new name and
+    others the old one, and a refusal that names one of these parameters is remembered for the process and
+    the request sent once more.
+    """
+    client, endpoint = await shared_client(), Endpoint.configured()
+    refused = _refused.setdefault((endpoint, model), set())
+    while True:
+        is_new_name = "api.openai.com" in endpoint.base_url
+        if {"max_tokens", "max_completion_tokens"} & refused:
+            is_new_name = "max_tokens" in refused
+        adapted = {"max_completion_tokens" if is_new_name else "max_tokens": length}
+        if "temperature" not in refused:
+            adapted["temperature"] = temperature  # type: ignore[assignment]
+
+        async def create(adapted: dict[str, Any] = adapted) -> Any:
+            return await client.chat.completions.create(model=model, **adapted, **parameters)
+
+        try:
+            return await send(trace=trace, deadline=deadline, request=create)
+        except RequestRejected as error:
+            if error.refused_parameter not in ADAPTABLE - refused:
+                raise
+            refused.add(error.refused_parameter)
+
+
+def _response_format(schema: type[pydantic.BaseModel]) -> dict[str, Any]:
+    """The schema in the strict form that structured outputs ask for."""
+    strict = openai.pydantic_function_tool(schema)["function"]["parameters"]
+    return {"type": "json_schema", "json_schema": {"name": schema.__name__, "strict": True, "schema": strict}}

@@ -1,0 +1,54 @@
+"""Vectors, checked before anybody can store them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+from django.conf import settings
+
+from billing.calls import CallTrace, Vectors
+from billing.errors import EmbeddingsUnusable
+from billing.gateway.client import call_deadline, read_timeout, send, shared_client
+from billing.gateway.failures import read_usage
+
+
+async def request_embeddings(
+    *, texts: Sequence[str], model: str, dimensions: int, trace: CallTrace
+) -> Vectors:
+    """One vector a text, in order, checked: as many and as long as asked for, finite, and none all zero."""
+    client = await shared_client()
+    response: Any = await send(
+        trace=trace,
+        deadline=call_deadline(),
+        request=lambda: client.embeddings.create(
+            input=list(texts),
+            model=model,
+            dimensions=dimensions,
+            timeout=read_timeout(read_seconds=settings.AI_READ_TIMEOUT_SECONDS),
+        ),
+    )
+    try:
+        trace.usage = read_usage(response.usage)
+        items = _in_order(list(response.data))
+        if len(items) != len(texts):
+            raise EmbeddingsUnusable(f"{len(texts)} vectors were asked for, {len(items)} came.")
+        if any(len(item.embedding) != dimensions for item in items):
+            raise EmbeddingsUnusable(f"A vector is not {dimensions} numbers long.")
+        vectors = numpy.asarray([item.embedding for item in items], dtype=numpy.float32)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise EmbeddingsUnusable(f"The answer holds no vectors: {type(error).__name__}.") from None
+    if not numpy.isfinite(vectors).all():
+        raise EmbeddingsUnusable("A vector holds a number that is not finite.")
+    if not vectors.any(axis=1).all():
+        raise EmbeddingsUnusable("A vector is all zero.")
+    return vectors
+
+
+def _in_order(items: list[Any]) -> list[Any]:
+    """By the provider's `index`, when it gave any."""
+    indexes = [getattr(item, "index", None) for item in items]
+    if all(index is None for index in indexes):
+        return items
+    if sorted(index for index in indexes if isinstance(index, int)) != list(range(len(items))):
+        raise EmbeddingsUnusable("The vectors' indexes are not those of the texts.")
+    return sorted(items, key=lambda item: item.index)
