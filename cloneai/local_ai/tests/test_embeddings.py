@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import openai
@@ -14,6 +17,7 @@ from openai import AsyncOpenAI
 
 from cloneai.local_ai.embedding import embed_texts, load_model, resize_vectors
 
+ROOT = Path(__file__).resolve().parents[3]
 MODEL = "local-wordllama-256"
 
 
@@ -117,3 +121,12 @@ def test_model_is_loaded_once_for_all_threads() -> None:
         thread.join()
     assert len(found) == 4
     assert all(model is found[0] for model in found)
+
+
+def test_loading_the_model_leaves_logging_alone() -> None:
+    code = (
+        "import logging; from cloneai.local_ai.embedding import load_model; load_model(); "
+        "root = logging.getLogger(); print(len(root.handlers), root.level == logging.WARNING)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "True"]

@@ -42,7 +42,10 @@ def test_units_of_any_text_are_clean(text: str) -> None:
 
 
 def test_wrapped_lines_are_joined_over_hyphens_and_page_numbers() -> None:
-    text = "The night is for chil-\ndren and their well-being. A sentence goes\n12\non over the page. Well-\nbeing counts."
+    text = (
+        "The night is for chil-\ndren and their well-being. A sentence goes\n12\non over the page. "
+        "Well-\nbeing counts."
+    )
     assert [unit.text for unit in split_units(text=text)] == [
         "The night is for children and their well-being.",
         "A sentence goes on over the page.",
@@ -51,7 +54,10 @@ def test_wrapped_lines_are_joined_over_hyphens_and_page_numbers() -> None:
 
 
 def test_headings_items_and_contents_are_told_apart() -> None:
-    text = "# Rules\n\nOverview ...... 3\n\nKeep to these:\n1. Rise early and\nstay up.\n2. Eat.\n\nLate meals\nDo not eat late."
+    text = (
+        "# Rules\n\nOverview ...... 3\n\nKeep to these:\n1. Rise early and\nstay up.\n2. Eat.\n\n"
+        "Late meals\nDo not eat late."
+    )
     assert [(unit.kind, unit.text) for unit in split_units(text=text)] == [
         ("heading", "Rules"),
         ("prose", "Keep to these:"),
