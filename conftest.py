@@ -1,9 +1,13 @@
 """The cast of every test: people with their roles, and clones that belong to them."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import Group
 
 from cloneai.accounts.models import EXPERTS, REVIEWERS, User
+from cloneai.local_ai.testing import FakeProvider
 from clones.models import Clone, Visibility
 
 PASSWORD = "correct horse battery staple"
@@ -66,3 +70,17 @@ def clone(expert: User) -> Clone:
 def other_clone(other_expert: User) -> Clone:
     """A private clone of somebody else."""
     return Clone.objects.create(owner=other_expert, name="Bo Holm", slug="bo", visibility=Visibility.PRIVATE)
+
+
+@pytest.fixture
+def provider(settings: Any) -> Iterator[FakeProvider]:
+    """The product pointed at a local HTTP server of OpenAI's format, as by OPENAI_API_KEY and OPENAI_BASE_URL."""
+    with FakeProvider() as server:
+        settings.AI_OFFLINE = False
+        settings.OPENAI_API_KEY = "sk-test-secret"
+        settings.OPENAI_BASE_URL = server.base_url
+        settings.GPT_4_MODEL = settings.FUNCTION_CALLING_MODEL = "gpt-4.1"
+        settings.GPT_4_MINI_MODEL = "gpt-4o-mini"
+        settings.EMBEDDING_MODEL = "text-embedding-3-large"
+        settings.EMBEDDING_DIMENSIONS = 1536
+        yield server

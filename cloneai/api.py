@@ -118,7 +118,8 @@ def on_failed_call(request: HttpRequest, error: MeteredCallError) -> HttpRespons
 @api.exception_handler(HttpError)
 def on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
     error_type = {403: "authentication", 429: "rate_limit"}.get(error.status_code, "invalid_request")
-    return answer_error(request, error.status_code, error_type, str(error))
+    status = 422 if error.status_code == 400 else error.status_code
+    return answer_error(request, status, error_type, str(error))
 
 
 @api.exception_handler(Exception)
