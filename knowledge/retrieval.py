@@ -22,6 +22,7 @@ from knowledge.embedding import EmbeddingModel
 from knowledge.models import DocumentPage
 from knowledge.overlaps import select_distinct
 from knowledge.relevance import (
+    KEPT_BELOW_FLOOR,
     RetrievalQuality,
     calibration_for,
     fuse_scores,
@@ -129,13 +130,17 @@ def _search(
         clone_id=clone.pk, language=clone.language, query=query, vector=vector, model=model, depth=CANDIDATES
     )
     calibration = calibration_for(model=model.name)
-    floor = calibration.floor if clone.similarity_threshold is None else clone.similarity_threshold
+    floor, least = calibration.floor, KEPT_BELOW_FLOOR * calibration.floor
+    if clone.similarity_threshold is not None:  # the expert's word: nothing below it is used
+        floor = least = clone.similarity_threshold
     ordered = _order(candidates=candidates, word_weight=calibration.word_weight)
-    kept = select_distinct(candidates=[one for one in ordered if _relevance(one) >= floor], limit=limit)
-    dropped = [one for one in ordered if _relevance(one) < floor][: limit - len(kept)]
+    best = max((_relevance(one) for one in candidates), default=0.0)
+    usable = [one for one in ordered if best >= floor and _relevance(one) >= least]
+    kept = select_distinct(candidates=usable, limit=limit)
+    dropped = [one for one in ordered if one not in usable][: limit - len(kept)]
     passages = _as_passages(_with_true_pages(found=kept, before=candidates), first_rank=1)
     quality = judge_quality(
-        best_relevance=max((_relevance(one) for one in candidates), default=0.0),
+        best_relevance=best,
         floor=floor,
         chunk_count=len(passages),
         diversity=len({passage.document_id for passage in passages}),
