@@ -1,0 +1,144 @@
+"""Uploads: what is stored, what is refused, and that rows, files and jobs come and go together."""
+
+import pytest
+from django.core.files.base import ContentFile
+from django.db import transaction
+from django_q.models import OrmQ
+
+from clones.deletion import delete_clone
+from clones.models import Clone
+from knowledge.models import Document, Status
+from knowledge.tests.conftest import SLEEP, store, stored_files
+from knowledge.uploads import (
+    UploadRefused,
+    create_document,
+    delete_document,
+    make_safe_name,
+    replace_document,
+    retry_document,
+    title_from,
+)
+
+
+def waiting_ids() -> list[str]:
+    return [job.task["args"][0] for job in OrmQ.objects.all()]
+
+
+def test_upload_stores_row_file_and_one_job(clone: Clone, media):
+    document = store(clone=clone, text=SLEEP, name="good-sleep.txt")
+    assert (document.status, document.title, document.size_bytes) == (Status.QUEUED, "Good sleep", len(SLEEP))
+    assert len(stored_files(media)) == 1
+    assert waiting_ids() == [str(document.pk)]
+
+
+def test_same_bytes_are_refused_once_per_clone(clone: Clone, other_clone: Clone, media):
+    first = store(clone=clone, text=SLEEP)
+    with pytest.raises(UploadRefused) as refusal:
+        store(clone=clone, text=SLEEP, name="another name.txt")
+    assert (refusal.value.code, refusal.value.existing) == ("duplicate", first)
+    store(clone=other_clone, text=SLEEP)
+    assert Document.objects.count() == len(stored_files(media)) == OrmQ.objects.count() == 2
+
+
+def test_empty_file_is_refused_and_leaves_nothing(clone: Clone, media):
+    with pytest.raises(UploadRefused) as refusal:
+        store(clone=clone, text=b"")
+    assert refusal.value.code == "empty_file"
+    assert not Document.objects.exists()
+    assert not stored_files(media)
+
+
+def test_file_beyond_the_limit_is_refused(clone: Clone, settings):
+    settings.MAX_UPLOAD_BYTES = 100
+    store(clone=clone, text=b"x" * 100)
+    with pytest.raises(UploadRefused) as refusal:
+        store(clone=clone, text=b"x" * 101)
+    assert refusal.value.code == "too_large"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rolled_back_upload_leaves_no_job(clone: Clone):
+    class Stop(Exception):
+        pass
+
+    with pytest.raises(Stop), transaction.atomic():
+        store(clone=clone, text=SLEEP)
+        raise Stop
+    assert not OrmQ.objects.exists()
+    assert not Document.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "safe"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("C:\\Users\\me\\plan.pdf", "plan.pdf"),
+        ("\u202efdp.exe\u202c\x00.txt", "fdp.exe.txt"),
+        ("", "document"),
+        ("...", "document"),
+        ("a" * 300 + ".pdf", "a" * 251 + ".pdf"),
+        ("  two\n lines .txt", "two lines .txt"),
+    ],
+)
+def test_file_names_are_made_safe(given: str, safe: str):
+    assert make_safe_name(name=given) == safe
+
+
+def test_title_is_read_from_the_file_name():
+    assert title_from(file_name="my-first_guide.v2.pdf") == "My first guide.v2"
+
+
+def test_given_title_wins_and_is_one_line(clone: Clone):
+    document = create_document(
+        clone=clone, file=ContentFile(b"x"), file_name="a.txt", title="On\n\x00sleep ", uploaded_by=None
+    )
+    assert document.title == "On sleep"
+
+
+def test_retry_of_a_failed_document_starts_over_with_a_new_job(clone: Clone):
+    document = store(clone=clone, text=SLEEP)
+    OrmQ.objects.all().delete()
+    Document.objects.update(status=Status.FAILED, error_code="no_text", error_message="Nothing.", attempts=3)
+    retry_document(document=document)
+    assert (document.status, document.attempts, document.error_message, document.version) == (
+        Status.QUEUED,
+        0,
+        "",
+        1,
+    )
+    assert waiting_ids() == [str(document.pk)]
+
+
+def test_retry_is_refused_while_the_document_is_processed(clone: Clone):
+    document = store(clone=clone, text=SLEEP)
+    with pytest.raises(UploadRefused) as refusal:
+        retry_document(document=document)
+    assert refusal.value.code == "busy"
+    assert OrmQ.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_replacing_a_document_that_never_became_ready_drops_its_file(clone: Clone, media):
+    document = store(clone=clone, text=SLEEP)
+    replaced = replace_document(document=document, file=ContentFile(b"New text."), file_name="new.txt")
+    assert (replaced.version, replaced.live_version, replaced.file_name) == (2, None, "new.txt")
+    assert len(stored_files(media)) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_deleting_a_document_takes_its_file_along(clone: Clone, media):
+    document = store(clone=clone, text=SLEEP)
+    kept = store(clone=clone, text="Another text.")
+    delete_document(document=document)
+    delete_document(document=document)
+    assert list(Document.objects.all()) == [kept]
+    assert len(stored_files(media)) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_deleting_a_clone_takes_the_files_of_its_documents_along(clone: Clone, other_clone: Clone, media):
+    store(clone=clone, text=SLEEP)
+    store(clone=other_clone, text=SLEEP)
+    delete_clone(clone=clone)
+    assert Document.objects.get().clone == other_clone
+    assert len(stored_files(media)) == 1
