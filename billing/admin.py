@@ -78,6 +78,7 @@ class CostRecordAdmin(ReadOnlyAdmin):
     list_select_related = ("user", "clone")
     list_filter = (OwnCloneFilter, "purpose", ModelFilter, "outcome", "day")
     date_hierarchy = "day"
+    show_full_result_count = False  # the ledger is the longest table
 
     def get_urls(self) -> list[URLPattern]:
         report = self.admin_site.admin_view(partial(show_report, self))
@@ -96,10 +97,16 @@ class CostRecordAdmin(ReadOnlyAdmin):
         tokens = ("input_tokens", "cached_input_tokens", "output_tokens", "cost")
         prices = ("input_usd_per_million", "cached_input_usd_per_million", "output_usd_per_million")
         times = ("latency_ms", "time_to_first_token_ms", "retries", "outcome", "error_type")
-        return ("created_at", "day", "purpose", "model", "clone", member, *tokens, *prices, *times)
+        return ("created_at", "day", "purpose", "model", "clone_name", member, *tokens, *prices, *times)
 
     def get_readonly_fields(self, request: StaffRequest, obj: CostRecord | None = None) -> tuple[str, ...]:
         return self.get_fields(request, obj)
+
+    @display(description="Clone")
+    def clone_name(self, record: CostRecord) -> str:
+        return (
+            record.clone.name if record.clone else "Deleted"
+        )  # text: reviewers cannot open the clone's page
 
     @display(description="Person")
     def member_address(self, record: CostRecord) -> str:

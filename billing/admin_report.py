@@ -71,8 +71,10 @@ def show_report(model_admin: "CostRecordAdmin", request: StaffRequest) -> HttpRe
         raise PermissionDenied
     asked = request.GET.get("group_by", "")
     group_by = GroupBy(asked) if asked in list(GroupBy) else GroupBy.DAY
-    form = PeriodForm({**request.GET.dict(), "group_by": group_by.value})
-    first_day, last_day = form.period()
+    asked_form = PeriodForm({**request.GET.dict(), "group_by": group_by.value})
+    first_day, last_day = asked_form.period()
+    shown = {"first_day": first_day, "last_day": last_day, "group_by": group_by.value}
+    form = PeriodForm(shown) if asked_form.is_valid() else asked_form
     report = cost_report(viewer=request.user, group_by=group_by, first_day=first_day, last_day=last_day)
     days = {"first_day": first_day, "last_day": last_day}
     return model_admin.render(

@@ -66,6 +66,10 @@ def find_style_sheet(request: StaffRequest) -> str:
     return static("admin_extra/admin.css")
 
 
+def find_favicon(request: StaffRequest) -> str:
+    return static("favicon.svg")
+
+
 def _group(title: str, links: tuple[Link, ...]) -> dict[str, Any]:
     items = [{"title": name, "link": reverse(f"admin:{url}"), "icon": icon} for name, url, icon in links]
     return {"title": title, "separator": bool(title), "items": items}

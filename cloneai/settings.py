@@ -249,10 +249,28 @@ UNFOLD = {
     "SITE_HEADER": "CloneAI",
     "SITE_URL": "/",
     "SITE_SYMBOL": "forum",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": "cloneai.admin_navigation.find_favicon"}
+    ],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": True,
     "ENVIRONMENT": "cloneai.admin_navigation.label_environment",
     "DASHBOARD_CALLBACK": "cloneai.dashboard.build_dashboard",
     "STYLES": ["cloneai.admin_navigation.find_style_sheet"],
+    "COLORS": {
+        "primary": {
+            "50": "#f0f7f4",
+            "100": "#dcece5",
+            "200": "#b9d9cd",
+            "300": "#8dbfae",
+            "400": "#6bb39c",
+            "500": "#4a9680",
+            "600": "#2f6f5e",
+            "700": "#285f50",
+            "800": "#224f43",
+            "900": "#1c4137",
+            "950": "#0f2720",
+        },
+    },
     "SIDEBAR": {"navigation": "cloneai.admin_navigation.build_sidebar"},
 }

@@ -54,12 +54,12 @@ class CommaListField(ListField):
 
 class LineListField(ListField):
     separators, joiner = r"\n", "\n"
-    widget = UnfoldAdminTextareaWidget
+    widget = UnfoldAdminTextareaWidget(attrs={"rows": 4})
 
 
 class EmailListField(ListField):
     separators, joiner = r"[\s,;]+", "\n"
-    widget = UnfoldAdminTextareaWidget
+    widget = UnfoldAdminTextareaWidget(attrs={"rows": 3})
 
 
 class CloneForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -89,7 +89,13 @@ class CloneForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Clone
         exclude = ("invited_users",)  # noqa: DJ006  (the admin's fieldsets name the fields)
-        widgets = {"accent_color": UnfoldAdminColorInputWidget(attrs={"type": "color"})}
+        widgets = {
+            "accent_color": UnfoldAdminColorInputWidget(attrs={"type": "color"}),
+            **{
+                name: UnfoldAdminTextareaWidget(attrs={"rows": 4})
+                for name in ("communication_style", "greeting", "no_answer_text")
+            },
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -27,6 +27,7 @@ from cloneai.accounts.admin_forms import PersonChangeForm, PersonCreationForm
 from cloneai.accounts.models import ApiKey, AuditEntry, User
 
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+admin.site.index_title = "Overview"
 admin.site.unregister(Group)  # roles are ticked on the person
 
 

@@ -56,7 +56,7 @@ class RoleAdmin(ModelAdmin):
     rows: ClassVar[str] = ""
     list_filter_submit = True
     list_per_page = 50
-    show_full_result_count = False
+    view_on_site = False  # Django's redirect opens any row by its number; `accounts.admin` closes it
 
     def get_queryset(self, request: StaffRequest) -> QuerySet[Any]:
         found = super().get_queryset(request)
