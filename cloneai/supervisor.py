@@ -50,6 +50,7 @@ class Supervisor:
         """
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
+        sys.stdout.flush()  # what commands have printed before comes first
         ended: str | None = None
         try:
             for program in self._programs:
