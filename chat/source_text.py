@@ -66,11 +66,21 @@ def _meant_breaks(text: str) -> frozenset[int]:
     width = widths[int(len(widths) * 0.9)] if widths else 0
     if width > LONGEST_WRAPPED_LINE_CHARS:
         return frozenset(ends)
+    short = width * SHORT_LINE_SHARE
     return frozenset(
         end
         for end, (line, following) in zip(ends, pairwise(lines), strict=True)
-        if len(line) < width * SHORT_LINE_SHARE or not following.strip() or NEW_ITEM.match(following)
+        if len(line) < short
+        or not following.strip()
+        or NEW_ITEM.match(following)
+        or _is_heading(line, following, short)
     )
+
+
+def _is_heading(line: str, following: str, short: float) -> bool:
+    """A short line without a full stop that begins after the end of a sentence."""
+    is_after_sentence = line.rstrip().endswith((".", "!", "?", ".”", '."'))
+    return is_after_sentence and len(following) < short and following.rstrip()[-1:] not in ".,;"
 
 
 def _to_html(text: str, start: int, end: int, breaks: frozenset[int]) -> SafeString:

@@ -45,16 +45,16 @@ async def conversation(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """The conversation; a plain form post sends a message and comes back here."""
     session = await run_in_thread(_own_session, request=request, session_id=session_id)
     if request.method != "POST":
-        return await run_in_thread(_render_page, request=request, session=session)
+        return await run_in_thread(render_conversation, request=request, session=session)
     form = MessageForm(request.POST, clone_name=session.clone.name)
     if not form.is_valid():
-        return await run_in_thread(_render_page, request=request, session=session, form=form, status=422)
+        return await run_in_thread(render_conversation, request=request, session=session, form=form, status=422)
     try:
         turn = await start_turn(session=session, user=session.user, content=form.cleaned_data["content"])
     except TurnRefused as error:
         form.add_error("content", error.message)
         status = REFUSED_STATUS.get(error.error_type, 422)
-        return await run_in_thread(_render_page, request=request, session=session, form=form, status=status)
+        return await run_in_thread(render_conversation, request=request, session=session, form=form, status=status)
     return HttpResponseRedirect(f"{session.get_absolute_url()}#m-{turn.user_message_id}")
 
 
@@ -99,7 +99,7 @@ def _back_to(answer: Message) -> HttpResponse:
     return HttpResponseRedirect(f"{answer.session.get_absolute_url()}#m-{answer.pk}")
 
 
-def _render_page(
+def render_conversation(
     *, request: HttpRequest, session: ChatSession, form: MessageForm | None = None, status: int = 200
 ) -> HttpResponse:
     shown = request.GET.get("show", "")

@@ -12,7 +12,7 @@ LIGHT_PAGE, LIGHT_SUNKEN = "#fbfaf7", "#f3f0ea"
 DARK_PAGE, DARK_SUNKEN = "#171614", "#262420"
 TEXT_CONTRAST = 4.6  # a little above the norm, so that rounding never falls below it
 SHAPE_CONTRAST = 1.5  # fills carry a label of their own; this only keeps them from sinking into the page
-SOFT_SHARE = 0.1
+LIGHT_SOFT_SHARE, DARK_SOFT_SHARE = 0.1, 0.17
 STEP = 0.04
 
 Rgb = tuple[int, int, int]
@@ -38,7 +38,7 @@ def palette_for(*, accent: str, is_dark: bool = False) -> Palette:
     colour = _parse(accent if re.fullmatch(r"#[0-9a-fA-F]{6}", accent) else DEFAULT_ACCENT)
     away_from_page = WHITE if is_dark else BLACK
     fill = _strengthen(colour, towards=away_from_page, against=(page, sunken), ratio=SHAPE_CONTRAST)
-    soft = _mix(page, colour, share=SOFT_SHARE)
+    soft = _mix(page, colour, share=DARK_SOFT_SHARE if is_dark else LIGHT_SOFT_SHARE)
     text = _strengthen(colour, towards=away_from_page, against=(page, sunken, soft), ratio=TEXT_CONTRAST)
     on_fill = max(WHITE, BLACK, key=lambda ink: _contrast(ink, fill))
     return Palette(fill=_format(fill), on_fill=_format(on_fill), text=_format(text), soft=_format(soft))

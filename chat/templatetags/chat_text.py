@@ -1,5 +1,7 @@
 """Filters for messages and summaries in templates."""
 
+import re
+
 from django import template
 from django.utils.safestring import SafeString
 
@@ -9,11 +11,19 @@ from chat.models import Message
 
 register = template.Library()
 
+MARKS = re.compile(r"\s*\[\d{1,3}\]|[*_`#>|]+|^\s*[-+]\s", re.MULTILINE)
+
 
 @register.filter
 def answer_html(message: Message) -> SafeString:
     """The answer as sanitised HTML, its markers linked to its sources."""
     return SafeString(render_answer(message, list(message.citations.all())))  # sanitised by chat.markdown
+
+
+@register.filter
+def preview(text: str) -> str:
+    """The beginning of a message for a list: without Markdown's signs and source numbers."""
+    return " ".join(MARKS.sub("", text).split())
 
 
 @register.filter

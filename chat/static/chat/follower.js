@@ -5,7 +5,8 @@ const NEAR_END_PX = 90;
 export class Follower {
   constructor({ content, button }) {
     this.button = button;
-    this.isFollowing = true;
+    this.isFollowing = !location.hash;
+    this.lastY = scrollY;
     button.addEventListener("click", () => this.toEnd({ isSmooth: true }));
     addEventListener("scroll", () => this.#look(), { passive: true });
     addEventListener("resize", () => this.#follow(), { passive: true });
@@ -25,7 +26,10 @@ export class Follower {
 
   #look() {
     const page = document.documentElement;
-    this.isFollowing = page.scrollHeight - innerHeight - scrollY < NEAR_END_PX;
-    this.button.hidden = this.isFollowing;
+    const isAtEnd = page.scrollHeight - innerHeight - scrollY < NEAR_END_PX;
+    if (isAtEnd) this.isFollowing = true;
+    else if (scrollY < this.lastY) this.isFollowing = false; // only the reader goes up; text only grows down
+    this.lastY = scrollY;
+    this.button.hidden = isAtEnd;
   }
 }
