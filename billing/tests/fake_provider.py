@@ -86,6 +86,7 @@ class FakeProvider(ThreadingHTTPServer):
         self.lock = threading.Lock()
         self.requests: list[dict[str, Any]] = []
         self.replies: list[Reply] = []
+        self.vector_length: int | None = None
         self.models = ["gpt-4.1", "gpt-4o-mini", "text-embedding-3-large"]
         self.asked = threading.Event()
         self.hung_up = threading.Event()
@@ -172,7 +173,8 @@ def embeddings(vectors: Iterable[Iterable[float]], **usage: int) -> dict[str, An
 
 def answer_well(handler: Handler, body: dict[str, Any]) -> None:
     if "input" in body:
-        vectors = [[float(index + 1)] * body.get("dimensions", 4) for index in range(len(body["input"]))]
+        length = handler.server.vector_length or body["dimensions"]
+        vectors = [[float(index + 1)] * length for index in range(len(body["input"]))]
         handler.send_json(embeddings(vectors))
     elif body.get("stream"):
         stream(*[chunk(text=piece) for piece in PIECES], chunk(finish_reason="stop"), usage_chunk(), DONE)(

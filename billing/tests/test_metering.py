@@ -10,6 +10,7 @@ import pytest
 from django.db import connections
 
 from billing.metering import (
+    BudgetExceeded,
     ChatResult,
     MeteredCallError,
     Payer,
@@ -21,6 +22,7 @@ from billing.metering import (
     stream_chat,
 )
 from billing.models import CostRecord, ModelPrice, Reservation, SpendAccount
+from billing.reconciliation import find_differences
 from billing.tests.conftest import EMBEDDING_MODEL, MESSAGES, MODEL, NOBODY
 from billing.tests.fake_provider import (
     ANSWER,
@@ -314,3 +316,32 @@ def test_event_without_choices_is_no_fault(provider: FakeProvider) -> None:
     ]
     *_, result = asyncio.run(read_stream())
     assert isinstance(result, ChatResult)
+
+
+def test_parallel_calls_stay_within_the_limit_and_refused_ones_are_never_sent(
+    provider: FakeProvider, settings: Any
+) -> None:
+    settings.DAILY_COST_LIMIT = Decimal("0.001")
+
+    async def ask_at_once() -> list[Any]:
+        calls = [
+            complete_chat(
+                payer=NOBODY,
+                purpose="chat",
+                model=MODEL,
+                messages=MESSAGES,
+                max_output_tokens=200,
+                temperature=0,
+            )
+            for _ in range(40)
+        ]
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    results = asyncio.run(ask_at_once())
+    answered = [result for result in results if isinstance(result, ChatResult)]
+    refused = [result for result in results if isinstance(result, BudgetExceeded)]
+    assert len(answered) + len(refused) == 40
+    assert refused
+    assert len(provider.requests) == len(answered) == CostRecord.objects.count()
+    assert totals() == (len(answered) * COST, Decimal(0))
+    assert find_differences() == []
