@@ -5,16 +5,22 @@ passage is removed before anybody sees it. Markers inside code are left alone.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from uuid import UUID
+
+from django.db.models import Q
 
 from chat.models import Citation, Message
+from chat.support import Place, find_place, find_statements
 from knowledge.models import DocumentPage
 from knowledge.retrieval import Passage
 
 MARKER = re.compile(r"\[\s*(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\s*\]")
 OPEN_MARKER = re.compile(r"[ \t]*(\[[\d\s,;]{0,24})?$")
-MAX_QUOTE_CHARS = 600
+
+PageStarts = dict[UUID, list[tuple[int, int]]]
 
 
 @dataclass(slots=True)
@@ -71,31 +77,87 @@ def build_citations(
 ) -> list[Citation]:
     """Unsaved citations: those that the answer used, or, when it used none, all passages that it was given.
 
-    `numbers` maps a passage's number in the prompt to the number that the reader sees.
+    `numbers` maps a passage's number in the prompt to the number that the reader sees. A citation's page is that of
+    the sentences it rests on; one query where a passage spans pages.
     """
     shown = numbers or {number: number for number in range(1, len(passages) + 1)}
+    starts = _load_page_starts([passages[prompt_number - 1] for prompt_number in shown])
     return [
-        Citation(
+        _build_citation(
             message=message,
+            passage=passages[prompt_number - 1],
             number=number,
             is_cited=bool(numbers),
-            chunk_id=passages[prompt_number - 1].chunk_id,
-            document_id=passages[prompt_number - 1].document_id,
-            document_version=passages[prompt_number - 1].document_version,
-            title=passages[prompt_number - 1].document_title,
-            page=passages[prompt_number - 1].page,
-            quote=passages[prompt_number - 1].content,
-            start_char=passages[prompt_number - 1].start_char,
-            end_char=passages[prompt_number - 1].end_char,
-            similarity_score=passages[prompt_number - 1].similarity_score,
+            page_starts=starts,
         )
         for prompt_number, number in sorted(shown.items(), key=lambda pair: pair[1])
     ]
 
 
+def _build_citation(
+    *, message: Message, passage: Passage, number: int, is_cited: bool, page_starts: PageStarts
+) -> Citation:
+    place = _find_place(answer=message.content, number=number, content=passage.content) if is_cited else None
+    focus_start = passage.start_char + place.start if place else None
+    return Citation(
+        message=message,
+        number=number,
+        is_cited=is_cited,
+        chunk_id=passage.chunk_id,
+        document_id=passage.document_id,
+        document_version=passage.document_version,
+        title=passage.document_title,
+        page=passage.page if focus_start is None else _page_at(passage, focus_start, page_starts),
+        quote=passage.content,
+        start_char=passage.start_char,
+        end_char=passage.end_char,
+        focus_start=focus_start,
+        focus_end=passage.start_char + place.end if place else None,
+        similarity_score=passage.similarity_score,
+    )
+
+
+def _find_place(*, answer: str, number: int, content: str) -> Place | None:
+    """The place of the first statement that has one."""
+    places = (
+        find_place(statement=said, content=content) for said in find_statements(answer=answer, number=number)
+    )
+    return next((place for place in places if place is not None), None)
+
+
+def _load_page_starts(passages: Sequence[Passage]) -> PageStarts:
+    """Where the pages begin that passages of several pages span."""
+    spans = Q(pk__in=[])
+    for passage in passages:
+        if passage.page != passage.page_end:
+            spans |= Q(
+                document_id=passage.document_id,
+                version=passage.document_version,
+                number__range=(passage.page, passage.page_end),
+            )
+    starts: PageStarts = defaultdict(list)
+    if spans != Q(pk__in=[]):
+        for document_id, start, number in (
+            DocumentPage.objects.filter(spans)
+            .exclude(text="")
+            .order_by("start_char")
+            .values_list("document_id", "start_char", "number")
+        ):
+            starts[document_id].append((start, number))
+    return starts
+
+
+def _page_at(passage: Passage, position: int, page_starts: PageStarts) -> int:
+    pages = [number for start, number in page_starts.get(passage.document_id, []) if start <= position]
+    return max(passage.page, *pages) if pages else passage.page
+
+
 @dataclass(frozen=True, slots=True)
 class SourceView:
-    """A passage in its page. `before` + `passage` + `after` is the text of the pages that the passage spans."""
+    """A passage in its page. `before` + `passage` + `after` is the text of the pages that the passage spans.
+
+    `focus` is the span of `passage` that the answer rests on; `page` is its page.
+    """
 
     title: str
     page: int
@@ -105,6 +167,7 @@ class SourceView:
     passage: str
     after: str
     is_document_live: bool
+    focus: tuple[int, int] | None = None
 
 
 def open_source(*, citation: Citation) -> SourceView:
@@ -127,19 +190,27 @@ def open_source(*, citation: Citation) -> SourceView:
             passage=citation.quote,
             after="",
             is_document_live=False,
+            focus=_focus(citation),
         )
     text, offset = _join(pages)
     start, end = citation.start_char - offset, citation.end_char - offset
     return SourceView(
         title=citation.title,
-        page=pages[0].number,
-        page_end=pages[-1].number,
+        page=pages[0].number if citation.focus_start is None else citation.page,
+        page_end=pages[-1].number if citation.focus_start is None else citation.page,
         page_count=document.page_count if document else 0,
         before=text[:start],
         passage=text[start:end],
         after=text[end:],
         is_document_live=True,
+        focus=_focus(citation),
     )
+
+
+def _focus(citation: Citation) -> tuple[int, int] | None:
+    if citation.focus_start is None or citation.focus_end is None:
+        return None
+    return citation.focus_start - citation.start_char, citation.focus_end - citation.start_char
 
 
 def _join(pages: Sequence[DocumentPage]) -> tuple[str, int]:

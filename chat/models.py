@@ -174,6 +174,8 @@ class Citation(models.Model):
     quote = models.TextField()
     start_char = models.PositiveIntegerField()
     end_char = models.PositiveIntegerField()
+    focus_start = models.PositiveIntegerField(null=True, help_text="The sentences that the answer rests on.")
+    focus_end = models.PositiveIntegerField(null=True)
     similarity_score = models.FloatField()
 
     objects = CitationQuerySet.as_manager()
