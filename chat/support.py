@@ -44,7 +44,7 @@ def find_place(*, statement: str, content: str) -> Place | None:
     if not wanted or not sentences:
         return None
     in_sentences = Counter(stem for *_span, words in sentences for stem in words)
-    weights = {stem: log(1 + len(sentences) / (1 + in_sentences[stem])) + 0.1 for stem in wanted}
+    weights = {stem: log(1 + len(sentences) / max(1, in_sentences[stem])) for stem in wanted}
     total = sum(weights.values())
     best: tuple[float, Place] | None = None
     for first in range(len(sentences)):
