@@ -14,7 +14,7 @@ from math import ceil
 from typing import Any
 
 from django.conf import settings
-from django.db import OperationalError, connection, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models import F, Subquery
 from django.utils import timezone
 
@@ -140,10 +140,15 @@ def settle_abandoned(*, older_than: timedelta = ABANDONED_AFTER) -> int:
             output_tokens=reservation.max_output_tokens,
         )
         latency_ms = round((timezone.now() - reservation.created_at).total_seconds() * 1000)
-        settle(
-            reservation=reservation, bill=Bill(outcome=Outcome.ABANDONED, usage=usage, latency_ms=latency_ms)
-        )
-        count += 1
+        bill = Bill(outcome=Outcome.ABANDONED, usage=usage, latency_ms=latency_ms)
+        try:
+            settle(reservation=reservation, bill=bill)
+        except DatabaseError:
+            logger.exception(
+                "Reservation %s cannot be settled.", reservation.pk
+            )  # nor may it hold up the others
+        else:
+            count += 1
     if count:
         logger.warning("Settled %d abandoned calls at their worst cost.", count)
     return count

@@ -2,7 +2,7 @@
 
 Enter at `complete_chat`, `stream_chat`, `complete_structured` and `embed_texts`. Each makes one thread hop
 with one transaction before the call and one after it, and holds no connection meanwhile. All raise
-`MeteredCallError` only, whose tree is in `billing.errors`. Settlement is shielded: it happens also when the
+`MeteredCallError`, whose tree is in `billing.errors`. Settlement is shielded: it happens also when the
 caller is cancelled or stops reading, and `settle_abandoned` does it for a process that died.
 
 What is charged: the provider's own figures when it gave them; otherwise the counted input and the text that

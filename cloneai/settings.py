@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import django_stubs_ext
 import environ
@@ -53,6 +54,7 @@ AI_CONNECT_TIMEOUT_SECONDS = 5.0
 AI_STALL_TIMEOUT_SECONDS = 30.0
 AI_READ_TIMEOUT_SECONDS = 120.0
 AI_CALL_TIMEOUT_SECONDS = 300.0
+AI_LONGEST_RETRY_WAIT_SECONDS = 30  # a longer Retry-After becomes the error's retry_after at once
 MAX_TOKENS_PER_REQUEST = read_int("MAX_TOKENS_PER_REQUEST", 4000)
 MAX_CONTEXT_LENGTH = read_int("MAX_CONTEXT_LENGTH", 8000, minimum=1000)
 DAILY_COST_LIMIT = read_usd("DAILY_COST_LIMIT", "1000.00")
@@ -119,7 +121,9 @@ TEMPLATES = [
 
 # The engine starts the embedded server at the first connection when HOST is empty (see cloneai/database).
 DATABASE_URL = read_url("DATABASE_URL", schemes=("postgres", "postgresql"))
-DATABASES = {"default": read_database(url=DATABASE_URL) if DATABASE_URL else {"NAME": "cloneai"}}
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": read_database(url=DATABASE_URL) if DATABASE_URL else {"NAME": "cloneai"}
+}
 # A pooled connection is looked at before use, so a restarted server costs no request.
 DATABASES["default"] |= {"ENGINE": "cloneai.database", "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
 # Only the web process pools: django-q2 forks its workers, and a pool does not survive a fork.

@@ -8,7 +8,8 @@ authentication (ProviderAuthenticationFailed), invalid_request (RequestRejected,
 without a finish reason, sent garbage or would not stop.
 
 The client itself retries 408, 409, 429, 5xx, timeouts and lost connections, three times at most, and waits as
-`Retry-After` says. A stream is not retried once it has begun. `AI_CALL_TIMEOUT_SECONDS` bounds all of it.
+`Retry-After` says, unless that is longer than `AI_LONGEST_RETRY_WAIT_SECONDS`. A stream is not retried once it has
+begun. `AI_CALL_TIMEOUT_SECONDS` bounds all of it.
 """
 
 from billing.gateway.chat import request_chat, stream_chat

@@ -12,7 +12,7 @@ import openai
 from django.conf import settings
 
 from billing.calls import CallTrace
-from billing.gateway.failures import read_error
+from billing.gateway.failures import read_error, read_retry_after
 
 T = TypeVar("T")
 MAX_RETRIES = 3
@@ -44,7 +44,10 @@ class Endpoint:
 
 
 class TracingClient(httpx2.AsyncClient):
-    """Notes on the call's trace how many requests were sent, and whether one may have been worked on."""
+    """Notes on the call's trace how many requests were sent, and whether one may have been worked on.
+
+    Also tells the client above not to wait for a `Retry-After` that no person would wait for.
+    """
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         trace = _trace.get()
@@ -57,6 +60,8 @@ class TracingClient(httpx2.AsyncClient):
             trace.is_sent = True
             raise
         trace.is_sent = trace.is_sent or response.is_success
+        if (read_retry_after(response) or 0) > settings.AI_LONGEST_RETRY_WAIT_SECONDS:
+            response.headers["x-should-retry"] = "false"
         return response
 
 

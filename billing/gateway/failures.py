@@ -69,13 +69,13 @@ def _read_status_error(error: openai.APIStatusError) -> ProviderError:
     detail = f"Status {error.status_code}, code {code}, request {error.request_id or '-'}."
     logger.warning("The provider refused a call. %s", detail)
     kind = STATUS_ERRORS.get(error.status_code, ProviderFailed)
-    found = kind(detail, retry_after=_read_retry_after(error.response) if kind is RateLimited else None)
+    found = kind(detail, retry_after=read_retry_after(error.response) if kind is RateLimited else None)
     if isinstance(found, RequestRejected) and code in UNSUPPORTED:
         found.refused_parameter = error.param or ""
     return found
 
 
-def _read_retry_after(response: httpx2.Response) -> int | None:
+def read_retry_after(response: httpx2.Response) -> int | None:
     """Whole seconds of the `Retry-After` header, when it is a plain number of at most a day."""
     try:
         seconds = float(response.headers.get("retry-after", ""))

@@ -131,12 +131,18 @@ def test_key_and_provider_text_stay_out_of_the_log(
 
 @pytest.mark.parametrize(("header", "expected"), [("7", 7), ("1.2", 2), (None, 60), ("soon", 60)])
 def test_rate_limit_says_when_to_come_back(
-    provider: FakeProvider, monkeypatch: pytest.MonkeyPatch, header: str | None, expected: int
+    provider: FakeProvider, settings: Any, header: str | None, expected: int
 ) -> None:
-    monkeypatch.setattr("openai._base_client.MAX_RETRY_AFTER_DELAY", 0)  # longer waits are not worth a retry
+    settings.AI_LONGEST_RETRY_WAIT_SECONDS = 0
     provider.replies = [refusal(429, retry_after=header)] * 4
     error, _ = fail(ask, error_type="rate_limit")
     assert error.retry_after == expected
+
+
+def test_long_retry_after_is_passed_on_instead_of_waited_for(provider: FakeProvider) -> None:
+    provider.replies = [refusal(429, retry_after="31")]
+    error, _ = fail(ask, error_type="rate_limit")
+    assert (error.retry_after, len(provider.requests)) == (31, 1)
 
 
 def test_retry_after_is_waited_for_and_the_retry_counted(provider: FakeProvider) -> None:

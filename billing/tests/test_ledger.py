@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from billing.calls import Payer, Usage
 from billing.errors import BudgetExceeded
-from billing.ledger import Bill, CallPlan, reserve, settle
+from billing.ledger import Bill, CallPlan, reserve, settle, settle_abandoned
 from billing.models import CostRecord, ModelPrice, Outcome, Reservation, SpendAccount
 from billing.reconciliation import find_differences, find_unrecorded
 from billing.tasks import settle_abandoned as settle_abandoned_task
@@ -143,6 +143,16 @@ def test_call_of_a_dead_process_is_settled_at_its_worst_cost() -> None:
     assert (record.reservation, record.outcome, record.cost_usd) == (dead, "abandoned", 1)
     assert balance() == (1, 1)
     assert Reservation.objects.get(state="open") == alive
+
+
+def test_call_that_cannot_be_settled_does_not_hold_up_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    reserve(plan=plan())
+    reserve(plan=plan(Payer(user_id=77, clone_id=None)))
+    SpendAccount.objects.filter(scope="user").update(reserved_usd=0)  # settling would take it below zero
+    Reservation.objects.update(created_at=datetime.now(UTC) - timedelta(hours=1))
+    Reservation.objects.filter(user_key=77).update(created_at=datetime.now(UTC) - timedelta(hours=2))
+    assert settle_abandoned() == 1
+    assert "cannot be settled" in caplog.text
 
 
 def test_reserving_costs_few_queries(member: Any, clone: Any, django_assert_num_queries: Any) -> None:
