@@ -175,7 +175,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
             return
         answer_id, seq = frame["message_id"], frame["seq"]
         expected = self.expected_seq.get(answer_id, 0)
-        if seq < expected:
+        if seq < expected and not frame["is_complete"]:  # a dead writer's end may lie behind what was shown
             return
         if seq > expected:
             self.expected_seq[answer_id] = expected

@@ -237,3 +237,20 @@ async def test_answer_of_a_dead_writer_becomes_interrupted_with_its_text(
     assert final["status"] == "interrupted"
     assert final["full_response"] == "Because the"
     assert [frame["content"] for frame in frames[1:-1]] == ["Because", " the"]
+
+
+async def test_reader_who_saw_more_than_a_dead_writer_saved_is_told_that_it_ended(
+    session: ChatSession, member: User, open_socket: Any
+) -> None:
+    question = await session.messages.acreate(role="user", content="hello")
+    answer = await session.messages.acreate(
+        role="assistant",
+        content="saved",
+        chunk_ends=[5],
+        status=MessageStatus.INTERRUPTED,
+        reply_to=question,
+    )
+    socket = await open_socket(member, session.pk)
+    await socket.send(type="resume", message_id=str(answer.pk), after_seq=7)
+    frame = await socket.receive()
+    assert (frame["is_complete"], frame["status"], frame["full_response"]) == (True, "interrupted", "saved")
