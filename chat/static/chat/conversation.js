@@ -152,9 +152,9 @@ class Conversation {
     if (running) this.connection.send({ type: "resume", message_id: running.id, after_seq: running.lastSeq });
   }
 
-  /** An answer that has fallen silent is asked for again. */
+  /** An answer that has fallen silent: perhaps its writer died, and the page knows how it ended. */
   watch() {
-    if (this.transcript.running && this.connection.isOpen && Date.now() - this.heardAt > SILENCE_MS) this.resume();
+    if (this.transcript.running && this.connection.isOpen && Date.now() - this.heardAt > SILENCE_MS) this.catchUp();
   }
 
   /** Fetches the page's messages, then what runs. Also the answer to anything that this page cannot place. */
