@@ -12,6 +12,7 @@ from django.core.exceptions import SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseServerError, JsonResponse
 from django.http.response import HttpResponseBase
 from django.template import loader
+from django.utils.safestring import SafeString
 from django.views import defaults
 from django.views.debug import ExceptionReporter
 
@@ -52,14 +53,14 @@ def _describe_to_program(*, path: str, error_type: str, message: str) -> dict[st
 class PageExceptionReporter(ExceptionReporter):
     """DEFAULT_EXCEPTION_REPORTER: in place of Django's technical error page the ordinary one."""
 
-    def get_traceback_html(self) -> str:
+    def get_traceback_html(self) -> SafeString:
         if self.is_email:
             return super().get_traceback_html()
         is_bad_request = isinstance(self.exc_value, SuspiciousOperation)
-        return render_alone("400.html" if is_bad_request else "500.html")
+        return SafeString(render_alone("400.html" if is_bad_request else "500.html"))
 
-    def get_traceback_text(self) -> str:
-        return super().get_traceback_text() if self.is_email else SERVER_ERROR
+    def get_traceback_text(self) -> SafeString:
+        return super().get_traceback_text() if self.is_email else SafeString(SERVER_ERROR)
 
 
 class NotFoundMiddleware:

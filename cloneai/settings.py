@@ -245,7 +245,8 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname:<7} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
-    "loggers": {name: {"level": "INFO"} for name in ("cloneai", "clones", "billing", "knowledge", "chat")},
+    "loggers": {name: {"level": "INFO"} for name in ("cloneai", "clones", "billing", "knowledge", "chat")}
+    | {"django": {"handlers": [], "level": "INFO"}},  # its own handler would print each line twice
 }
 
 UNFOLD = {

@@ -1,0 +1,69 @@
+import asyncio
+import contextvars
+import threading
+
+import pytest
+from django.db import connection, connections
+
+from cloneai.accounts.models import User
+from cloneai.threads import run_in_thread
+
+voice: contextvars.ContextVar[str] = contextvars.ContextVar("voice")
+
+
+def count_users() -> int:
+    return User.objects.count()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_result_of_a_query_comes_back() -> None:
+    assert await run_in_thread(count_users) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_connection_is_given_back_when_the_function_ends() -> None:
+    seen = []
+
+    def query() -> None:
+        count_users()
+        seen.append(connections["default"])
+        assert connection.connection is not None
+
+    await run_in_thread(query)
+    assert seen[0].connection is None
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_connection_is_given_back_when_the_function_fails() -> None:
+    seen = []
+
+    def fail() -> None:
+        count_users()
+        seen.append(connections["default"])
+        raise ValueError("as planned")
+
+    with pytest.raises(ValueError, match="as planned"):
+        await run_in_thread(fail)
+    assert seen[0].connection is None
+
+
+async def test_calls_run_side_by_side() -> None:
+    both_are_here = threading.Barrier(2, timeout=30)
+    await asyncio.gather(run_in_thread(both_are_here.wait), run_in_thread(both_are_here.wait))
+
+
+async def test_event_loop_goes_on_while_a_function_blocks() -> None:
+    released = threading.Event()
+    waiting = asyncio.create_task(run_in_thread(released.wait, timeout=30))
+    await asyncio.sleep(0)
+    released.set()
+    assert await waiting is True
+
+
+async def test_function_sees_the_callers_context_and_arguments() -> None:
+    voice.set("calm")
+
+    def describe(first: str, *, second: str) -> str:
+        return f"{voice.get()} {first} {second}"
+
+    assert await run_in_thread(describe, "a", second="b") == "calm a b"
