@@ -18,6 +18,7 @@ from billing.models import Purpose
 from cloneai.threads import run_in_thread
 from clones.models import Clone
 from knowledge.candidates import Candidate, find_candidates
+from knowledge.cleaning import clean_characters
 from knowledge.embedding import EmbeddingModel
 from knowledge.models import DocumentPage
 from knowledge.overlaps import select_distinct
@@ -82,7 +83,7 @@ async def search_passages(*, clone: Clone, query: str, payer: Payer, limit: int 
     hop of one SQL statement (a second one where a passage that spans pages was shortened). When the
     provider fails, the words alone are searched; raises MeteredCallError when the budget is reached.
     """
-    query = " ".join(query.split())[:MAX_QUERY_CHARS]
+    query = " ".join(clean_characters(text=query).split())[:MAX_QUERY_CHARS]
     if not clone.embedding_model:  # perhaps loaded before its first document became ready
         await run_in_thread(clone.refresh_from_db, fields=["embedding_model", "embedding_dimensions"])
     model = EmbeddingModel(name=clone.embedding_model, dimensions=clone.embedding_dimensions)

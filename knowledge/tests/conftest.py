@@ -1,18 +1,17 @@
 """A library to upload to. Ingestion and search use several connections, so these tests commit."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.core.files.base import ContentFile
 
 from billing.prices import seed_prices
+from billing.tests.fake_provider import FakeProvider
 from clones.models import Clone
 from knowledge.ingestion import ingest_document
 from knowledge.models import Document
 from knowledge.uploads import create_document
-
-Upload = Callable[..., Document]
 
 SLEEP = (
     "Sleep comes before everything else. People who go to bed at the same hour every night wake up rested.\n\n"
@@ -38,6 +37,19 @@ def media(settings, tmp_path: Path) -> Path:
 def prices(transactional_db: None) -> None:
     """Prices as migrated; a transactional test before this one has emptied the tables."""
     seed_prices()
+
+
+@pytest.fixture
+def provider(prices: None, settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeProvider]:
+    """A provider over HTTP instead of the local one; its client retries without waiting."""
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)
+    with FakeProvider() as server:
+        settings.AI_OFFLINE = False
+        settings.OPENAI_API_KEY = "sk-secret"
+        settings.OPENAI_BASE_URL = server.base_url
+        settings.EMBEDDING_MODEL = "text-embedding-3-large"
+        settings.EMBEDDING_DIMENSIONS = 4
+        yield server
 
 
 def store(*, clone: Clone, text: str | bytes, name: str = "notes.txt") -> Document:
