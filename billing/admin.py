@@ -58,15 +58,15 @@ class ModelPriceAdmin(RoleAdmin):
                 request, f"{obj}: a price changed {factor} against {before.valid_from}. Check it."
             )
 
-    @display(description="Input", ordering="input_usd_per_million")
+    @display(description="Input per million", ordering="input_usd_per_million")
     def input_price(self, price: ModelPrice) -> str:
         return show_usd(price.input_usd_per_million)
 
-    @display(description="Cached input", ordering="cached_input_usd_per_million")
+    @display(description="Cached input per million", ordering="cached_input_usd_per_million")
     def cached_input_price(self, price: ModelPrice) -> str:
         return show_usd(price.cached_input_usd_per_million)
 
-    @display(description="Output", ordering="output_usd_per_million")
+    @display(description="Output per million", ordering="output_usd_per_million")
     def output_price(self, price: ModelPrice) -> str:
         return show_usd(price.output_usd_per_million)
 

@@ -50,7 +50,7 @@ class ChatSessionAdmin(ReadOnlyAdmin):
     list_display = (
         "shown_title",
         "clone",
-        "user",
+        "member",
         "messages_total",
         "cost_total",
         "last_activity_at",
@@ -98,6 +98,10 @@ class ChatSessionAdmin(ReadOnlyAdmin):
     @display(description="Conversation", ordering="title")
     def shown_title(self, session: ChatSession) -> str:
         return str(session)
+
+    @display(description="Member", ordering="user__email")
+    def member(self, session: ChatSession) -> str:
+        return session.user.email
 
     @display(description="Messages", ordering="messages_total")
     def messages_total(self, session: ChatSession) -> int:

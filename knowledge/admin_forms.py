@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from clones.models import Clone
 
@@ -50,7 +50,7 @@ class UploadForm(forms.Form):
 class ReplaceForm(forms.Form):
     file = forms.FileField(
         allow_empty_file=True,
-        widget=forms.FileInput(attrs={"class": "ax-file", "accept": ACCEPTED}),
+        widget=UnfoldAdminFileFieldWidget(attrs={"accept": ACCEPTED}),
         error_messages={"required": "Choose the new file."},
     )
 

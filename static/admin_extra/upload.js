@@ -99,6 +99,7 @@ function takeDrops(zone) {
 }
 
 if (form) {
+  input.hasChangeListener = true; // else unfold's script looks for the text field of its own file widget, and fails
   takeDrops(form.querySelector("[data-drop]"));
   form.addEventListener("submit", (event) => {
     if (!form.reportValidity()) return;
