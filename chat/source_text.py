@@ -21,10 +21,15 @@ NEW_ITEM = re.compile(r"\s*([-–—•*»›▪◦·]|\(?\d{1,3}[.)]|[a-z]\))\s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceText:
-    """Escaped HTML. `is_cut` says that the page has more text than is shown."""
+    """Escaped HTML. The passage is `lead_in` + `focus` + `lead_out`; `focus` is empty when it is not known.
+
+    `is_cut` says that the page has more text than is shown.
+    """
 
     before: SafeString
-    passage: SafeString
+    lead_in: SafeString
+    focus: SafeString
+    lead_out: SafeString
     after: SafeString
     is_cut: bool
 
@@ -36,10 +41,13 @@ def flow_source(*, source: SourceView, is_whole: bool = False) -> SourceText:
         before, after = _last_part(before), _first_part(after)
     text = before + source.passage + after
     breaks = _meant_breaks(text)
-    passage_end = len(before) + len(source.passage)
+    passage_start, passage_end = len(before), len(before) + len(source.passage)
+    focus_start, focus_end = (passage_start + offset for offset in source.focus or (0, 0))
     return SourceText(
-        before=_to_html(text, 0, len(before), breaks),
-        passage=_to_html(text, len(before), passage_end, breaks),
+        before=_to_html(text, 0, passage_start, breaks),
+        lead_in=_to_html(text, passage_start, focus_start, breaks),
+        focus=_to_html(text, focus_start, focus_end, breaks),
+        lead_out=_to_html(text, focus_end, passage_end, breaks),
         after=_to_html(text, passage_end, len(text), breaks),
         is_cut=len(before) < len(source.before) or len(after) < len(source.after),
     )

@@ -20,7 +20,7 @@ WRAPPED = (
 )
 
 
-def view(before: str, passage: str, after: str) -> SourceView:
+def view(before: str, passage: str, after: str, focus: tuple[int, int] | None = None) -> SourceView:
     return SourceView(
         title="Notes",
         page=1,
@@ -30,11 +30,16 @@ def view(before: str, passage: str, after: str) -> SourceView:
         passage=passage,
         after=after,
         is_document_live=True,
+        focus=focus,
     )
 
 
+def passage_of(text: SourceText) -> str:
+    return str(text.lead_in + text.focus + text.lead_out)
+
+
 def plain(text: SourceText) -> list[str]:
-    parts = (text.before, text.passage, text.after)
+    parts = (text.before, passage_of(text), text.after)
     return [html.unescape(re.sub(r"<br>", "", part)) for part in parts]
 
 
@@ -45,7 +50,7 @@ def test_no_character_is_lost_or_added(before: str, passage: str, after: str) ->
 
 
 def test_lines_broken_by_the_page_width_flow_and_meant_breaks_stay() -> None:
-    lines = str(flow_source(source=view("", WRAPPED, "")).passage).split("<br>\n")
+    lines = passage_of(flow_source(source=view("", WRAPPED, ""))).split("<br>\n")
     assert [line.split("\n")[0][:12] for line in lines] == [
         "Hold a one-o",
         "Soon, small ",
@@ -58,12 +63,17 @@ def test_lines_broken_by_the_page_width_flow_and_meant_breaks_stay() -> None:
 
 def test_text_of_one_line_per_paragraph_keeps_its_paragraphs() -> None:
     paragraphs = "\n".join("word " * 60 for _ in range(3))
-    assert str(flow_source(source=view("", paragraphs, "")).passage).count("<br>") == 2
+    assert passage_of(flow_source(source=view("", paragraphs, ""))).count("<br>") == 2
+
+
+def test_sentences_that_the_answer_rests_on_are_set_apart() -> None:
+    text = flow_source(source=view("Before. ", "One. Two.\n\nThree.", " After.", focus=(5, 9)))
+    assert (text.lead_in, text.focus, text.lead_out) == ("One. ", "Two.", "<br>\n<br>\nThree.")
 
 
 def test_markup_in_a_document_stays_text() -> None:
     text = flow_source(source=view("<b>", "<script>alert(1)</script>", "&amp;"))
-    assert (text.before, text.passage) == ("&lt;b&gt;", "&lt;script&gt;alert(1)&lt;/script&gt;")
+    assert (text.before, passage_of(text)) == ("&lt;b&gt;", "&lt;script&gt;alert(1)&lt;/script&gt;")
     assert text.after == "&amp;amp;"
 
 
