@@ -5,6 +5,7 @@ A child that ends by itself ends the run with its exit code; SIGINT, SIGTERM and
 
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,11 +25,12 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """A command and the short name that its log lines carry."""
+    """A command, the short name that its log lines carry, and which lines are not worth one."""
 
     name: str
     command: list[str]
     environment: Mapping[str, str] = field(default_factory=dict)
+    hidden: re.Pattern[bytes] | None = None
 
 
 class Supervisor:
@@ -88,16 +90,18 @@ class Supervisor:
         self._children[program.name] = child
 
     def _read_all(self) -> None:
-        for name, child in self._children.items():
-            assert child.stdout
-            reader = threading.Thread(target=self._pass_lines_on, args=(name, child.stdout), daemon=True)
+        for program in self._programs:
+            lines = self._children[program.name].stdout
+            assert lines
+            reader = threading.Thread(target=self._pass_lines_on, args=(program, lines), daemon=True)
             reader.start()
             self._readers.append(reader)
 
-    def _pass_lines_on(self, name: str, lines: IO[bytes]) -> None:
+    def _pass_lines_on(self, program: Program, lines: IO[bytes]) -> None:
         with lines:
             for line in lines:
-                self._write(name, line.rstrip(b"\r\n"))
+                if not (program.hidden and program.hidden.search(line)):
+                    self._write(program.name, line.rstrip(b"\r\n"))
 
     def _write(self, name: str, line: bytes) -> None:
         with self._output_lock:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from cloneai.management.commands.serve import UNREMARKABLE
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import sys
@@ -61,6 +63,20 @@ def test_lines_carry_the_name_of_their_program() -> None:
     with start("sleep 600") as process:
         assert read_until(process, "web is here") == "web  | web is here"
         process.terminate()
+
+
+@pytest.mark.parametrize(
+    ("line", "is_hidden"),
+    [
+        (b'127.0.0.1:1 - - [22/Nov/2026:12:07:12] "GET /static/css/base.css" 304 -', True),
+        (b'127.0.0.1:1 - - [22/Nov/2026:12:07:12] "GET /readyz" 200 102', True),
+        (b'127.0.0.1:1 - - [22/Nov/2026:12:07:12] "GET /static/no-such.css" 404 9', False),
+        (b'127.0.0.1:1 - - [22/Nov/2026:12:07:12] "GET /chat/" 200 4000', False),
+        (b"WARNING knowledge: a document failed", False),
+    ],
+)
+def test_only_unremarkable_requests_are_hidden(line: bytes, is_hidden: bool) -> None:
+    assert bool(UNREMARKABLE.search(line)) is is_hidden
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's parent-death signal")

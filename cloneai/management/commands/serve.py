@@ -3,6 +3,7 @@
 import errno
 import http.client
 import json
+import re
 import socket
 import sys
 import threading
@@ -20,6 +21,8 @@ from cloneai.supervisor import Program, Supervisor
 
 ADDRESS = "127.0.0.1"
 READY_WITHIN_SECONDS = 120
+# Each page asks for a dozen static files, and probes ask all the time; failures are shown.
+UNREMARKABLE = re.compile(rb'"(GET|HEAD) /(static/|healthz|readyz)\S*" [23]\d\d ')
 
 
 class Command(BaseCommand):
@@ -39,7 +42,12 @@ class Command(BaseCommand):
         web = ["-m", "daphne", "-b", ADDRESS, "-p", str(settings.PORT), "cloneai.asgi:application"]
         supervisor = Supervisor(
             programs=[
-                Program(name="web", command=[sys.executable, *web], environment={"DATABASE_POOL": "1"}),
+                Program(
+                    name="web",
+                    command=[sys.executable, *web],
+                    environment={"DATABASE_POOL": "1"},
+                    hidden=UNREMARKABLE,
+                ),
                 Program(name="jobs", command=[sys.executable, sys.argv[0], "qcluster"]),
             ]
         )
