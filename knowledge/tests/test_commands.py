@@ -31,7 +31,7 @@ def test_ingest_makes_files_ready_and_says_so(clone: Clone, tmp_path: Path):
     (tmp_path / "meetings.pdf").write_bytes(make_pdf(MEETINGS, "Page two is about rest."))
     out, _ = run("ingest", "ada", str(tmp_path / "sleep.txt"), str(tmp_path / "meetings.pdf"))
     assert set(Document.objects.values_list("status", "uploaded_by")) == {(Status.READY, clone.owner_id)}
-    assert "sleep.txt: ready, 1 pages, 1 passages" in out
+    assert "sleep.txt: ready, 1 page, 1 passage" in out
     assert "meetings.pdf: ready, 2 pages" in out
 
 

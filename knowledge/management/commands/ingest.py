@@ -59,8 +59,8 @@ class Command(BaseCommand):
         if document.status != Status.READY:
             return self._report(path=path, problem=f"{document.error_message} [{document.error_code}]")
         self.stdout.write(
-            f"{path.name}: ready, {document.page_count} pages, {document.chunk_count} passages, "
-            f"{document.token_count} tokens"
+            f"{path.name}: ready, {_count(document.page_count, 'page')}, "
+            f"{_count(document.chunk_count, 'passage')}, {_count(document.token_count, 'token')}"
         )
         for warning in document.warnings:
             self.stdout.write(f"  note: {warning}")
@@ -105,3 +105,7 @@ def _work(document_id: uuid.UUID) -> None:
         ingest_document(document_id=document_id)
     finally:
         connections.close_all()
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
