@@ -83,5 +83,5 @@ $(DEV_INSTALLED): | $(PY)
 $(PY):
 	@[ -w . ] || { echo "$$(pwd) cannot be written by this user. Make it writable (chown or chmod), or clone into a folder of your own." >&2; exit 2; }
 	@[ -n '$(PYTHON)' ] && $(PYTHON) -c '$(FITS)' 2>/dev/null || { echo "CloneAI needs Python 3.11, 3.12 or 3.13; found: $$(\
-	$(or $(PYTHON),python3) --version 2>&1 | tail -n 1). Install one, or name it: PYTHON=/path/to/python3.11 make run" >&2; exit 2; }
+	$(or $(PYTHON),python3) --version 2>/dev/null || echo none). Install one, or name it: PYTHON=/path/to/python3.11 make run" >&2; exit 2; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment. On Debian and Ubuntu: apt install python3-venv; then run make again." >&2; exit 2; }
