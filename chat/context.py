@@ -25,6 +25,7 @@ from knowledge.retrieval import Passage
 MAX_PASSAGES = 5
 PASSAGE_SHARE = 0.75
 RESERVED_FOR_RULES_TOKENS = 400
+MAX_COUNTED_CHARS = 32_000
 
 SMALL_TALK = re.compile(
     r"""^\W*(?:
@@ -55,6 +56,11 @@ def is_small_talk(text: str) -> bool:
     return bool(SMALL_TALK.match(text.strip()))
 
 
+def estimate_tokens(text: str, *, model: str) -> int:
+    """Tokens of what somebody sent: counted, or guessed high when it is so long that counting takes seconds."""
+    return len(text) // 2 if len(text) > MAX_COUNTED_CHARS else count_tokens(text, model=model)
+
+
 def max_question_tokens(*, clone: Clone, model: str) -> int:
     """The longest message that leaves room for the persona, the rules and at least one short passage."""
     persona_tokens = count_tokens(build_persona(clone=clone), model=model)
@@ -62,10 +68,17 @@ def max_question_tokens(*, clone: Clone, model: str) -> int:
 
 
 def build_context(
-    *, clone: Clone, model: str, question: str, history: Sequence[ChatMessage], passages: Sequence[Passage]
+    *,
+    clone: Clone,
+    model: str,
+    question: str,
+    history: Sequence[ChatMessage],
+    passages: Sequence[Passage],
+    wishes: str = "",
 ) -> AnswerContext:
-    """Chooses what fits. `history` is oldest first and does not hold the question."""
-    persona_tokens = count_tokens(build_persona(clone=clone), model=model) + RESERVED_FOR_RULES_TOKENS
+    """Chooses what fits. `history` is oldest first and does not hold the question; `wishes`: see `build_persona`."""
+    persona = build_persona(clone=clone, wishes=wishes)
+    persona_tokens = count_tokens(persona, model=model) + RESERVED_FOR_RULES_TOKENS
     left = settings.MAX_CONTEXT_LENGTH - persona_tokens - count_tokens(question, model=model)
     chosen = _choose_passages(passages=passages, budget_tokens=int(left * PASSAGE_SHARE), model=model)
     if chosen:
@@ -77,11 +90,12 @@ def build_context(
                 )
                 for number, passage in enumerate(chosen, start=1)
             ],
+            wishes=wishes,
         )
     elif is_small_talk(question):
-        system = build_small_talk_prompt(clone=clone)
+        system = build_small_talk_prompt(clone=clone, wishes=wishes)
     else:
-        system = build_general_prompt(clone=clone)
+        system = build_general_prompt(clone=clone, wishes=wishes)
     fixed = [ChatMessage("system", system), ChatMessage("user", question)]
     left = settings.MAX_CONTEXT_LENGTH - count_chat_tokens(fixed, model=model)
     messages = (fixed[0], *_choose_history(history=history, budget_tokens=left, model=model), fixed[1])
@@ -105,7 +119,7 @@ def _choose_history(*, history: Sequence[ChatMessage], budget_tokens: int, model
     """The newest messages that fit, without a gap, beginning with one of the member."""
     chosen: list[ChatMessage] = []
     for message in reversed(history):
-        tokens = count_tokens(message.content, model=model) + 4
+        tokens = estimate_tokens(message.content, model=model) + 4
         if tokens > budget_tokens:
             break
         chosen.insert(0, message)

@@ -12,14 +12,13 @@ from django.utils import timezone
 from billing.metering import ChatMessage, MeteredCallError
 from billing.model_choice import Task, choose_model
 from billing.models import CostRecord, Purpose
-from billing.tokens import count_tokens
 from chat.citations import build_citations
-from chat.context import is_small_talk, max_question_tokens
+from chat.context import estimate_tokens, max_question_tokens
+from chat.grounding import found_nothing
 from chat.models import ChatSession, Citation, KnowledgeGap, Message, MessageStatus, Role
 from clones.models import Clone
 from knowledge.retrieval import Passage, SearchResult
 
-MAX_QUESTION_CHARS = 32_000
 MAX_HISTORY_MESSAGES = 40
 STALE_AFTER = timedelta(seconds=20)
 TITLE_CHARS = 60
@@ -65,7 +64,7 @@ def check_question(*, clone: Clone, content: str) -> str:
         )
     model = choose_model(task=Task.CHAT, override=clone.chat_model)
     limit_tokens = max_question_tokens(clone=clone, model=model)
-    tokens = len(question) // 2 if len(question) > MAX_QUESTION_CHARS else count_tokens(question, model=model)
+    tokens = estimate_tokens(question, model=model)
     if tokens > limit_tokens:
         raise TurnRefused(
             error_type="invalid_request",
@@ -177,12 +176,18 @@ def save_answer(
     if failure is not None:
         answer.error_type, answer.error_message = failure.error_type, failure.user_message
         answer.error_retry_after_seconds = failure.retry_after
-    found_nothing = search is not None and _found_nothing(answer=answer, passages=passages, numbers=numbers)
+    is_gap = search is not None and found_nothing(
+        clone=answer.session.clone,
+        question=answer.reply_to.content if answer.reply_to else "",
+        text=text,
+        passages=passages,
+        numbers=numbers,
+    )
     with transaction.atomic():
         answer.save()
-        if text and not found_nothing:
+        if text and not is_gap:
             Citation.objects.bulk_create(build_citations(message=answer, passages=passages, numbers=numbers))
-        if found_nothing and failure is None and answer.reply_to is not None:
+        if is_gap and failure is None and answer.reply_to is not None:
             KnowledgeGap.objects.get_or_create(
                 message=answer, defaults={"clone": answer.session.clone, "question": answer.reply_to.content}
             )
@@ -210,14 +215,6 @@ def interrupt_stale_answers(*, session_id: UUID | None = None) -> list[Message]:
                 setattr(answer, name, value)
             interrupted.append(answer)
     return interrupted
-
-
-def _found_nothing(*, answer: Message, passages: Sequence[Passage], numbers: dict[int, int]) -> bool:
-    """No passage was good enough, or the answer says so in the clone's own "no answer" words."""
-    says_so = not numbers and " ".join(answer.session.clone.no_answer_text.split()) in " ".join(
-        answer.content.split()
-    )
-    return not is_small_talk(answer.reply_to.content if answer.reply_to else "") and (not passages or says_so)
 
 
 def _refuse_when_closed_or_running(session: ChatSession) -> None:

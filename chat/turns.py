@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from billing.metering import ChatMessage, MeteredCallError, Payer, TextDelta, stream_chat
-from billing.model_choice import Task, chat_complexity, choose_model
 from billing.models import Purpose
 from chat.citations import MarkerFilter
-from chat.context import AnswerContext, build_context, is_small_talk
+from chat.context import AnswerContext
 from chat.frames import error_frame, final_frame, start_frame, user_message_frame
+from chat.grounding import find_material, write_prompt
 from chat.models import ChatSession, Message, MessageStatus
 from chat.streaming import AnswerWriter, send_to_session, send_to_writer, spawn
 from chat.turn_records import (
@@ -34,7 +34,7 @@ from chat.turn_records import (
 from cloneai.accounts.models import User
 from cloneai.threads import run_in_thread
 from clones.models import Clone
-from knowledge.retrieval import SearchResult, search_passages
+from knowledge.retrieval import SearchResult
 
 __all__ = [
     "StartedTurn",
@@ -161,32 +161,18 @@ async def write_answer(*, answer_id: UUID) -> None:
 
 async def _compose(*, draft: Draft, writer: AnswerWriter) -> None:
     """Search, decide, prompt, stream."""
-    clone, answer = draft.clone, draft.answer
-    needs_material = not is_small_talk(draft.question)
-    if needs_material:
-        draft.search = await search_passages(clone=clone, query=draft.question, payer=draft.payer)
-    passages = draft.search.passages if draft.search else ()
-    if needs_material and not passages and clone.is_strict:
+    clone, question = draft.clone, draft.question
+    draft.search = await find_material(clone=clone, question=question, payer=draft.payer)
+    history = await run_in_thread(load_history, answer=draft.answer)
+    prompt = await run_in_thread(
+        write_prompt, clone=clone, question=question, history=history, search=draft.search
+    )
+    if prompt is None:
         await _show(draft=draft, writer=writer, text=clone.no_answer_text)
         return
-    history = await run_in_thread(load_history, answer=answer)
-    draft.model = choose_model(
-        task=Task.CHAT,
-        complexity=chat_complexity(
-            question=draft.question, history_turns=len(history) // 2, passages=len(passages)
-        ),
-        override=clone.chat_model,
-    )
-    draft.context = await run_in_thread(
-        build_context,
-        clone=clone,
-        model=draft.model,
-        question=draft.question,
-        history=history,
-        passages=passages,
-    )
-    draft.markers = MarkerFilter(passage_count=len(draft.context.passages))
-    await _stream(draft=draft, writer=writer, messages=draft.context.messages)
+    draft.model, draft.context = prompt.model, prompt.context
+    draft.markers = MarkerFilter(passage_count=len(prompt.context.passages))
+    await _stream(draft=draft, writer=writer, messages=prompt.context.messages)
 
 
 async def _stream(*, draft: Draft, writer: AnswerWriter, messages: tuple[ChatMessage, ...]) -> None:

@@ -1,12 +1,12 @@
 """The JSON API: mounts the apps' routers and maps every error to `{"error_type","message","retry_after"}` once."""
 
 import logging
+import re
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.http import Http404, HttpRequest, HttpResponse
-from django.utils import timezone
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.utils import check_csrf
@@ -15,7 +15,7 @@ from billing.api import router as billing_router
 from billing.metering import MeteredCallError
 from chat.api import router as chat_router
 from chat.turn_records import AnswerFailed, TurnRefused
-from cloneai.accounts.models import ApiKey, User
+from cloneai.accounts.models import ApiKey, Scope, User
 from clones.api import router as clones_router
 from knowledge.api import router as knowledge_router
 
@@ -29,6 +29,33 @@ PROVIDER_STATUS = {
     "authentication": 503,
 }
 REFUSED_TURN_STATUS = {"not_found": 404, "rate_limit": 429, "turn_running": 409, "timeout": 504}
+
+
+# The scopes of which a key needs one, by the beginning of the path; what is not listed needs all of them.
+SCOPES_BY_PATH = {
+    "/api/chat": {Scope.CHAT},
+    "/api/memory": {Scope.CHAT},
+    "/api/billing": {Scope.BILLING},
+    "/api/clones": {Scope.KNOWLEDGE},
+    "/api/documents": {Scope.KNOWLEDGE},
+}
+CLONE_PATH = re.compile(r"/api/clones(/[^/]+)?$")
+
+
+def check_scopes(*, key: ApiKey, method: str, path: str) -> None:
+    """Raises HttpError 403 when the key was not made for this. Clones may also be read with the chat scope."""
+    held = set(key.scopes)
+    if method in {"GET", "HEAD"} and CLONE_PATH.match(path) and Scope.CHAT in held:
+        return
+    for prefix, needed in SCOPES_BY_PATH.items():
+        if path == prefix or path.startswith(f"{prefix}/"):
+            missing = set() if needed & held else needed
+            break
+    else:
+        missing = set(Scope) - held
+    if missing:
+        names = " and ".join(f"“{scope}”" for scope in sorted(missing))
+        raise HttpError(403, f"This API key lacks the scope {names}. Make a key that has it.")
 
 
 class KeyOrSession:
@@ -47,10 +74,10 @@ class KeyOrSession:
         return request.user
 
     def _by_key(self, request: HttpRequest, token: str) -> User | None:
-        key = ApiKey.objects.find(token)
+        key = ApiKey.objects.use(token)
         if key is None:
             return None
-        ApiKey.objects.filter(pk=key.pk).update(last_used_at=timezone.now())
+        check_scopes(key=key, method=request.method or "", path=request.path_info)
         request.user = key.user
         return key.user
 

@@ -98,7 +98,7 @@ class ApiKeyAdmin(RoleAdmin):
     list_select_related = ("user",)
     list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
     search_fields = ("name", "prefix", "user__email")
-    fields = ("user", "name", "prefix", "created_at", "last_used_at", "revoked_at")
+    fields = ("user", "name", "prefix", "scopes", "created_at", "last_used_at", "revoked_at")
     actions = ("revoke",)
 
     @display(description="State", label={"Usable": "success", "Revoked": "danger"})

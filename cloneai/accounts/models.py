@@ -2,10 +2,12 @@
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
@@ -39,8 +41,12 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     email = models.EmailField("e-mail address", max_length=254, unique=True)
     name = models.CharField(max_length=120, blank=True, help_text="Shown in the header and to the clone.")
-    is_active = models.BooleanField(default=True, help_text="Untick instead of deleting: it ends every access at once.")
-    is_staff = models.BooleanField(default=False, help_text="May enter the admin; what is seen there depends on the role.")
+    is_active = models.BooleanField(
+        default=True, help_text="Untick instead of deleting: it ends every access at once."
+    )
+    is_staff = models.BooleanField(
+        default=False, help_text="May enter the admin; what is seen there depends on the role."
+    )
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
     daily_cost_limit_usd = models.DecimalField(
         "daily cost limit (USD)",
@@ -92,6 +98,18 @@ class User(AbstractBaseUser, PermissionsMixin):
         return f"Member {hashlib.sha256(f'member:{self.pk}:{self.date_joined}'.encode()).hexdigest()[:6]}"
 
 
+class Scope(models.TextChoices):
+    """What a key may be used for. It never allows more than its owner may."""
+
+    CHAT = "chat", "Chat: talk to clones, read sessions and memory"
+    KNOWLEDGE = "knowledge", "Knowledge: write clones, upload documents, search them"
+    BILLING = "billing", "Billing: read costs and metrics"
+
+
+def all_scopes() -> list[str]:
+    return list(Scope.values)
+
+
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def usable(self) -> "ApiKeyQuerySet":
         return self.filter(revoked_at=None, user__is_active=True)
@@ -99,6 +117,13 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def find(self, token: str) -> "ApiKey | None":
         """The usable key that this token opens, with its owner; one query by hash."""
         return self.usable().select_related("user").filter(key_hash=hash_token(token)).first()
+
+    def use(self, token: str) -> "ApiKey | None":
+        """As `find`, and notes the time of the use."""
+        key = self.find(token)
+        if key is not None:
+            self.filter(pk=key.pk).update(last_used_at=timezone.now())
+        return key
 
 
 class ApiKey(models.Model):
@@ -108,6 +133,7 @@ class ApiKey(models.Model):
     name = models.CharField(max_length=100, default="key")
     prefix = models.CharField(max_length=12, editable=False)
     key_hash = models.CharField(max_length=64, unique=True, editable=False)
+    scopes = ArrayField(models.CharField(max_length=20, choices=Scope.choices), default=all_scopes)
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -122,10 +148,22 @@ class ApiKey(models.Model):
         return f"{self.name} ({self.prefix}…)"
 
     @classmethod
-    def issue(cls, *, user: User, name: str) -> tuple["ApiKey", str]:
-        """Creates a key and returns it with its token, which cannot be had again."""
+    def issue(cls, *, user: User, name: str, scopes: Iterable[str] | None = None) -> tuple["ApiKey", str]:
+        """Creates a key and returns it with its token, which cannot be had again. Without `scopes` it has all."""
         token = API_KEY_PREFIX + secrets.token_urlsafe(32)
-        return cls.objects.create(user=user, name=name, prefix=token[:10], key_hash=hash_token(token)), token
+        key = cls.objects.create(
+            user=user,
+            name=name,
+            prefix=token[:10],
+            key_hash=hash_token(token),
+            scopes=all_scopes() if scopes is None else sorted(set(scopes)),
+        )
+        return key, token
+
+    @property
+    def scope_names(self) -> str:
+        """For people: "Chat, Billing"."""
+        return ", ".join(scope.capitalize() for scope in self.scopes)
 
 
 class AuditEntry(models.Model):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from cloneai.local_ai.sentences import split_sentences
 
 _PASSAGE = re.compile(r"<passage\b(?P<attributes>[^>]*)>\n?(?P<text>.*?)\n?</passage>", re.DOTALL)
+_WISHES = re.compile(r"<wishes>.*?</wishes>", re.DOTALL)
 _ATTRIBUTE = re.compile(r'(\w+)="([^"]*)"')
 _INTRODUCTION = re.compile(r"^You are (.+)$", re.MULTILINE)
 _NO_ANSWER = re.compile(r"\bsay exactly this: (.+)$", re.MULTILINE)
@@ -61,7 +62,7 @@ def read_passages(*, instructions: str) -> list[Passage]:
 
 def read_persona(*, instructions: str) -> Persona:
     """Return the persona of the system message."""
-    prose = _PASSAGE.sub("", instructions)
+    prose = _WISHES.sub("", _PASSAGE.sub("", instructions))
     fields = {name.lower(): value.strip() for name, value in _FIELD.findall(prose)}
     no_answer = _NO_ANSWER.search(prose)
     name, headline = _read_introduction(prose)

@@ -1,0 +1,64 @@
+"""What an answer rests on, the same for a conversation and for a completion over `/v1/`.
+
+In order: `find_material`, `write_prompt`, and after the answer `found_nothing`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from billing.metering import ChatMessage, Payer
+from billing.model_choice import Task, chat_complexity, choose_model
+from chat.context import AnswerContext, build_context, is_small_talk
+from clones.models import Clone
+from knowledge.retrieval import Passage, SearchResult, search_passages
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Which model is asked, and what."""
+
+    model: str
+    context: AnswerContext
+
+
+async def find_material(*, clone: Clone, question: str, payer: Payer) -> SearchResult | None:
+    """Searches the clone's passages; None for small talk, which needs none. Raises MeteredCallError."""
+    if is_small_talk(question):
+        return None
+    return await search_passages(clone=clone, query=question, payer=payer)
+
+
+def write_prompt(
+    *,
+    clone: Clone,
+    question: str,
+    history: Sequence[ChatMessage],
+    search: SearchResult | None,
+    wishes: str = "",
+) -> Prompt | None:
+    """Chooses the model and fills its context. Counts tokens, so call it in a thread.
+
+    None: a strict clone has no passage to answer from, and says its "no answer" text without a model.
+    """
+    passages = search.passages if search else ()
+    model = choose_model(
+        task=Task.CHAT,
+        complexity=chat_complexity(
+            question=question, history_turns=len(history) // 2, passages=len(passages)
+        ),
+        override=clone.chat_model,
+    )
+    context = build_context(
+        clone=clone, model=model, question=question, history=history, passages=passages, wishes=wishes
+    )
+    if clone.is_strict and search is not None and not context.passages:
+        return None
+    return Prompt(model=model, context=context)
+
+
+def found_nothing(
+    *, clone: Clone, question: str, text: str, passages: Sequence[Passage], numbers: dict[int, int]
+) -> bool:
+    """No passage was good enough, or the answer says so in the clone's own "no answer" words."""
+    says_so = not numbers and " ".join(clone.no_answer_text.split()) in " ".join(text.split())
+    return not is_small_talk(question) and (not passages or says_so)
