@@ -12,6 +12,7 @@ import pytest
 
 from billing.calls import ChatMessage
 from billing.errors import USER_MESSAGES
+from billing.gateway.client import shared_client
 from billing.metering import (
     MeteredCallError,
     Purpose,
@@ -353,6 +354,10 @@ def test_one_connection_serves_a_loops_calls(provider: FakeProvider) -> None:
 
     asyncio.run(ask_thrice())
     assert len(ports) == 1
+
+
+def test_event_loop_closes_its_client_when_it_ends(provider: FakeProvider) -> None:
+    assert asyncio.run(shared_client()).is_closed()
 
 
 def test_models_are_listed(provider: FakeProvider) -> None:
