@@ -11,6 +11,7 @@ from cloneai.local_ai.testing import FakeProvider
 from clones.models import Clone, Visibility
 
 PASSWORD = "correct horse battery staple"
+PROVIDER_KEY = "sk-test-secret"
 
 
 def make_user(name: str, *, groups: tuple[str, ...] = (), **fields: object) -> User:
@@ -72,15 +73,19 @@ def other_clone(other_expert: User) -> Clone:
     return Clone.objects.create(owner=other_expert, name="Bo Holm", slug="bo", visibility=Visibility.PRIVATE)
 
 
+def use_provider(settings: Any, server: FakeProvider) -> None:
+    settings.AI_OFFLINE = False
+    settings.OPENAI_API_KEY = PROVIDER_KEY
+    settings.OPENAI_BASE_URL = server.base_url
+    settings.GPT_4_MODEL = settings.FUNCTION_CALLING_MODEL = "gpt-4.1"
+    settings.GPT_4_MINI_MODEL = "gpt-4o-mini"
+    settings.EMBEDDING_MODEL = "text-embedding-3-large"
+    settings.EMBEDDING_DIMENSIONS = 1536
+
+
 @pytest.fixture
 def provider(settings: Any) -> Iterator[FakeProvider]:
     """The product pointed at a local HTTP server of OpenAI's format, as by OPENAI_API_KEY and OPENAI_BASE_URL."""
     with FakeProvider() as server:
-        settings.AI_OFFLINE = False
-        settings.OPENAI_API_KEY = "sk-test-secret"
-        settings.OPENAI_BASE_URL = server.base_url
-        settings.GPT_4_MODEL = settings.FUNCTION_CALLING_MODEL = "gpt-4.1"
-        settings.GPT_4_MINI_MODEL = "gpt-4o-mini"
-        settings.EMBEDDING_MODEL = "text-embedding-3-large"
-        settings.EMBEDDING_DIMENSIONS = 1536
+        use_provider(settings, server)
         yield server

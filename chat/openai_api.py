@@ -7,7 +7,7 @@ stream, and both close `stream_completion`.
 
 import logging
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from functools import wraps
 from typing import Any
@@ -38,7 +38,7 @@ from clones.models import Clone
 logger = logging.getLogger(__name__)
 
 Events = AsyncGenerator[TextDelta | CompletionEnd, None]
-View = Callable[..., Awaitable[HttpResponseBase]]
+View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
 
 def endpoint(*, method: str) -> Callable[[View], View]:

@@ -155,7 +155,7 @@ class CompletionWriter:
     created: int = field(default_factory=lambda: int(time.time()))
 
     def whole(self, *, text: str, end: CompletionEnd) -> dict[str, Any]:
-        message = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
+        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
         return {
             **self._head("chat.completion"),
             "choices": [
