@@ -174,7 +174,7 @@ class Conversation {
         if (fresh) this.transcript.replaceWith(fresh);
       }
     } catch {
-      return; // away again; the next opening comes back here
+      // away again; what is on the page stays, and the next opening comes back here
     }
     this.pendingEdit = null;
     this.showState();
