@@ -17,25 +17,25 @@ from knowledge.embedding import EmbeddingModel
 
 MAX_TERMS = 64
 
+# Reading a passage's lexemes is the dear part: the best by presence alone are found first, then weighed.
 _TERMS = r"""
 WITH terms AS MATERIALIZED (
     SELECT lexeme, ('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''')::tsquery AS term
     FROM unnest(to_tsvector(%(language)s::regconfig, %(query)s)) LIMIT %(max_terms)s
 ), hits AS MATERIALIZED (
-    SELECT chunk.id, terms.lexeme, ln(1 + chunk.token_count) AS length,
-           ts_rank('{1,1,1,1}', chunk.search_vector, terms.term) AS strength
+    SELECT chunk.id, terms.lexeme, ln(1 + chunk.token_count) AS length
     FROM terms JOIN knowledge_chunk chunk ON chunk.search_vector @@ terms.term
     WHERE chunk.clone_id = %(clone)s AND chunk.is_live
 ), live AS MATERIALIZED (
     SELECT count(*) AS passages FROM knowledge_chunk WHERE clone_id = %(clone)s AND is_live
 ), idf AS MATERIALIZED (
-    SELECT terms.lexeme,
+    SELECT terms.lexeme, terms.term,
            ln(1 + (live.passages - count(hits.id) + 0.5) / (count(hits.id) + 0.5))::float AS weight
-    FROM terms CROSS JOIN live LEFT JOIN hits USING (lexeme) GROUP BY terms.lexeme, live.passages
-), words AS MATERIALIZED (
-    SELECT hits.id, min(length) AS length,
-           sum(hits.strength * idf.weight) / (SELECT sum(weight) FROM idf) AS share
-    FROM hits JOIN idf USING (lexeme) GROUP BY hits.id
+    FROM terms CROSS JOIN live LEFT JOIN hits USING (lexeme)
+    GROUP BY terms.lexeme, terms.term, live.passages
+), likely AS MATERIALIZED (
+    SELECT hits.id FROM hits JOIN idf USING (lexeme)
+    GROUP BY hits.id ORDER BY sum(idf.weight) / min(hits.length) DESC, hits.id LIMIT 4 * %(depth)s
 )"""
 
 _VECTORS = """, vectors AS MATERIALIZED (
@@ -45,6 +45,15 @@ _VECTORS = """, vectors AS MATERIALIZED (
     ORDER BY embedding <=> %(vector)s::halfvec LIMIT %(depth)s
 )"""
 _NO_VECTORS = ", vectors AS (SELECT NULL::bigint AS id, NULL::float AS similarity WHERE false)"
+
+_WORDS = """, words AS MATERIALIZED (
+    SELECT chunk.id, min(hits.length) AS length,
+           sum(ts_rank('{1,1,1,1}', chunk.search_vector, idf.term) * idf.weight)
+           / (SELECT sum(weight) FROM idf) AS share
+    FROM (SELECT id FROM likely UNION SELECT id FROM vectors) weighed
+    JOIN knowledge_chunk chunk USING (id) JOIN hits USING (id) JOIN idf USING (lexeme)
+    GROUP BY chunk.id
+)"""
 
 _RESULT = """
 SELECT chunk.id, chunk.document_id, chunk.version, document.title, chunk.page_start, chunk.page_end,
@@ -100,7 +109,7 @@ def find_candidates(
     """
     similarity = "NULL::float" if vector is None else _SIMILARITY_OF_OTHERS
     dense = _NO_VECTORS if vector is None else _VECTORS
-    sql = _TERMS + dense + _RESULT.format(similarity=similarity)
+    sql = _TERMS + dense + _WORDS + _RESULT.format(similarity=similarity)
     parameters: dict[str, str | int | None] = {
         "clone": clone_id,
         "language": language,
