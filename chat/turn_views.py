@@ -48,13 +48,17 @@ async def conversation(request: HttpRequest, session_id: UUID) -> HttpResponse:
         return await run_in_thread(render_conversation, request=request, session=session)
     form = MessageForm(request.POST, clone_name=session.clone.name)
     if not form.is_valid():
-        return await run_in_thread(render_conversation, request=request, session=session, form=form, status=422)
+        return await run_in_thread(
+            render_conversation, request=request, session=session, form=form, status=422
+        )
     try:
         turn = await start_turn(session=session, user=session.user, content=form.cleaned_data["content"])
     except TurnRefused as error:
         form.add_error("content", error.message)
         status = REFUSED_STATUS.get(error.error_type, 422)
-        return await run_in_thread(render_conversation, request=request, session=session, form=form, status=status)
+        return await run_in_thread(
+            render_conversation, request=request, session=session, form=form, status=status
+        )
     return HttpResponseRedirect(f"{session.get_absolute_url()}#m-{turn.user_message_id}")
 
 
