@@ -81,15 +81,11 @@ class CompletionIn(BaseModel, extra="allow"):
 def read_completion(body: bytes) -> CompletionIn:
     """Raises ApiError 400, which names the field."""
     try:
-        raw = json.loads(body)
-    except (ValueError, RecursionError):
-        raise ApiError(400, "The body is not valid JSON.") from None
-    if not isinstance(raw, dict):
-        raise ApiError(400, "The body must be a JSON object.")
-    try:
-        request = CompletionIn.model_validate(raw)
+        request = CompletionIn.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        if not first["loc"]:
+            raise ApiError(400, "The body must be a valid JSON object.") from None
         param = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])[1:]
         raise ApiError(400, f"{first['msg']} (in {param}).", param=param) from None
     _refuse_unsupported(request)

@@ -13,6 +13,7 @@ urlpatterns = [
     path("", include("clones.urls")),
     path("", include("chat.urls")),
     path("accounts/", include("allauth.urls")),
+    path("account/", include("cloneai.accounts.urls")),
     path("admin/", admin.site.urls),
     path("api/", api.urls),
     path("v1/", include("chat.openai_api")),
