@@ -20,6 +20,7 @@ from cloneai.threads import run_in_thread
 
 COALESCE_SECONDS = 0.04
 HEARTBEAT_SECONDS = 5.0
+TICK_SECONDS = 1.0
 
 _running: dict[UUID, "AnswerWriter"] = {}
 _tasks: set[asyncio.Task[Any]] = set()
@@ -141,11 +142,16 @@ def _ensure_keeper() -> None:
 
 async def _keep_alive() -> None:
     """Saves text and heartbeat of this process's running answers until there are none."""
+    saved: set[UUID] = set()
+    saved_at = 0.0
     while _running:
-        await asyncio.sleep(HEARTBEAT_SECONDS)
-        drafts = [(writer.answer_id, writer.text, list(writer.chunk_ends)) for writer in _running.values()]
-        if drafts:
+        await asyncio.sleep(TICK_SECONDS)
+        now = asyncio.get_running_loop().time()
+        # A new answer is saved after one second, so that a dead process costs little; then with all the others.
+        if now - saved_at >= HEARTBEAT_SECONDS or _running.keys() - saved:
+            drafts = [(writer.answer_id, writer.text, list(writer.chunk_ends)) for writer in _running.values()]
             await run_in_thread(_save_drafts, drafts)
+            saved, saved_at = {answer_id for answer_id, *_ in drafts}, now
 
 
 def _save_drafts(drafts: list[tuple[UUID, str, list[int]]]) -> None:

@@ -18,6 +18,7 @@ from chat.turn_records import AnswerFailed, TurnRefused
 from cloneai.accounts.models import ApiKey, Scope, User
 from clones.api import router as clones_router
 from knowledge.api import router as knowledge_router
+from knowledge.errors import UploadRefused
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ PROVIDER_STATUS = {
     "timeout": 503,
     "authentication": 503,
 }
+REFUSED_UPLOAD_STATUS = {"duplicate": 409, "busy": 409, "too_large": 413}
 REFUSED_TURN_STATUS = {"not_found": 404, "rate_limit": 429, "turn_running": 409, "timeout": 504}
 
 
@@ -140,6 +142,11 @@ def on_failed_answer(request: HttpRequest, error: AnswerFailed) -> HttpResponse:
 def on_failed_call(request: HttpRequest, error: MeteredCallError) -> HttpResponse:
     status = PROVIDER_STATUS.get(error.error_type, 502)
     return answer_error(request, status, error.error_type, error.user_message, error.retry_after)
+
+
+@api.exception_handler(UploadRefused)
+def on_refused_upload(request: HttpRequest, error: UploadRefused) -> HttpResponse:
+    return answer_error(request, REFUSED_UPLOAD_STATUS.get(error.code, 422), error.code, error.message)
 
 
 @api.exception_handler(HttpError)

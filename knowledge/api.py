@@ -15,14 +15,11 @@ from cloneai.accounts.models import User
 from cloneai.threads import run_in_thread
 from clones.api import Page
 from clones.models import Clone
-from knowledge.errors import UploadRefused
 from knowledge.models import Document
 from knowledge.retrieval import MAX_LIMIT, Passage, SearchResult, search_passages
 from knowledge.uploads import create_document, delete_document, retry_document
 
 router = Router()
-
-REFUSED_STATUS = {"duplicate": 409, "busy": 409, "too_large": 413}
 
 
 class DocumentOut(Schema):
@@ -85,16 +82,13 @@ def upload_document(
 ) -> Status[Document]:
     """Takes a file; it is processed in the background. 409 for bytes that the clone has already."""
     clone = find_clone(request, slug)
-    try:
-        document = create_document(
-            clone=clone,
-            file=file,
-            file_name=file.name or "",
-            title=title,
-            uploaded_by=cast(User, request.user),
-        )
-    except UploadRefused as refusal:
-        raise _as_http_error(refusal) from refusal
+    document = create_document(
+        clone=clone,
+        file=file,
+        file_name=file.name or "",
+        title=title,
+        uploaded_by=cast(User, request.user),
+    )
     return Status(202, document)
 
 
@@ -120,10 +114,7 @@ def remove_document(request: HttpRequest, document_id: UUID) -> Status[None]:
 def retry(request: HttpRequest, document_id: UUID) -> Status[Document]:
     """Processes a failed document again, or a ready one with the clone's settings of today."""
     document = find_document(request, document_id)
-    try:
-        retry_document(document=document)
-    except UploadRefused as refusal:
-        raise _as_http_error(refusal) from refusal
+    retry_document(document=document)
     return Status(202, document)
 
 
@@ -166,7 +157,3 @@ def describe_search(result: SearchResult) -> dict[str, Any]:
 
 def _describe(passage: Passage) -> dict[str, Any]:
     return {name: getattr(passage, name) for name in ResultOut.model_fields}
-
-
-def _as_http_error(refusal: UploadRefused) -> HttpError:
-    return HttpError(REFUSED_STATUS.get(refusal.code, 422), refusal.message)

@@ -182,8 +182,10 @@ def _death_reason(
     if exit_code == -signal.SIGXCPU:
         return _timeout_error()
     # PDFium ends itself when an allocation fails, so a death near the limit is a matter of memory.
-    # ru_maxrss is in KiB on Linux; address space runs ahead of resident size, hence the wide margin.
-    starved = usage.ru_maxrss * 1024 > 0.6 * limits.memory_bytes
+    # ru_maxrss is in KiB on Linux; address space runs ahead of resident size, hence the wide margin. A child's
+    # peak counts the moment before its exec, when it still was this process: less than our own peak says nothing.
+    own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    starved = usage.ru_maxrss > own_peak and usage.ru_maxrss * 1024 > 0.6 * limits.memory_bytes
     if starved or exit_code == -signal.SIGKILL or b"MemoryError" in result.stderr_tail:
         return out_of_memory_error()
     return ExtractionError(code="parser_crashed", message=_CRASHED)

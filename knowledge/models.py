@@ -131,7 +131,7 @@ class DocumentPage(models.Model):
         return f"{self.document_id} p. {self.number}"
 
 
-class RegConfigField(models.TextField):
+class RegConfigField(models.TextField[Any, Any]):
     """PostgreSQL's `regconfig`: a text search configuration's name. Needed so that the tsvector can be generated."""
 
     def db_type(self, connection: Any) -> str:

@@ -25,7 +25,6 @@ TITLES = {
     "feedback-and-hard-conversations-workbook.docx": "Workbook: feedback and hard conversations",
     "letters-to-new-leads.txt": "Letters to new leads",
 }
-CHUNK_TOKENS, CHUNK_OVERLAP_TOKENS = 400, 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +83,6 @@ def ensure_clone() -> Clone:
             **fields,
             "owner": User.objects.get(email=ACCOUNTS[0].email),
             "visibility": Visibility.PUBLIC,
-            "chunk_tokens": CHUNK_TOKENS,
-            "chunk_overlap_tokens": CHUNK_OVERLAP_TOKENS,
             "allow_download": True,
         },
     )

@@ -259,6 +259,14 @@ def test_death_of_the_child_is_a_reason(tmp_path: Path, code: str, reason: str) 
     assert caught.value.message.endswith(".")
 
 
+def test_a_crash_below_a_big_worker_is_not_taken_for_lack_of_memory(tmp_path: Path) -> None:
+    ballast = bytearray(700 * 2**20)
+    ballast[::4096] = b"x" * len(ballast[::4096])  # resident, not only reserved
+    with pytest.raises(ExtractionError) as caught:
+        run_python("raise SystemExit(3)", tmp_path, wall_seconds=5)
+    assert caught.value.code == "parser_crashed"
+
+
 def test_what_the_child_started_dies_with_it(tmp_path: Path) -> None:
     mark = tmp_path / "pid"
     code = (
