@@ -38,6 +38,13 @@ class AnswerFailed(TurnRefused):
     """A turn that began and came to nothing because the provider's call failed; `error_type` is the call's."""
 
 
+class ConversationGone(TurnRefused):
+    """The conversation was deleted meanwhile, alone or with its member."""
+
+    def __init__(self) -> None:
+        super().__init__(error_type="not_found", message="This conversation was deleted.")
+
+
 @dataclass(frozen=True, slots=True)
 class StartedTurn:
     """`is_new` is false when this client message id was seen before; `question` is set when one was saved now."""
@@ -77,7 +84,7 @@ def check_question(*, clone: Clone, content: str) -> str:
 def save_question(*, session_id: UUID, content: str, client_message_id: UUID | None) -> StartedTurn:
     """Question and empty answer in one transaction; the turn that is already there for a known client message id."""
     with transaction.atomic():
-        session = ChatSession.objects.select_for_update(of=("self",)).get(pk=session_id)
+        session = _lock_session(session_id)
         if client_message_id is not None and (
             known := session.messages.filter(client_message_id=client_message_id).first()
         ):
@@ -93,7 +100,7 @@ def save_question(*, session_id: UUID, content: str, client_message_id: UUID | N
 
 def save_regeneration(*, session_id: UUID, answer_id: UUID) -> StartedTurn:
     with transaction.atomic():
-        session = ChatSession.objects.select_for_update(of=("self",)).get(pk=session_id)
+        session = _lock_session(session_id)
         _refuse_when_closed_or_running(session)
         current = session.messages.filter(is_current=True)
         old = current.filter(pk=answer_id, role=Role.ASSISTANT).select_related("reply_to").first()
@@ -108,7 +115,7 @@ def save_regeneration(*, session_id: UUID, answer_id: UUID) -> StartedTurn:
 
 def save_edit(*, session_id: UUID, message_id: UUID, content: str) -> StartedTurn:
     with transaction.atomic():
-        session = ChatSession.objects.select_for_update(of=("self",)).get(pk=session_id)
+        session = _lock_session(session_id)
         _refuse_when_closed_or_running(session)
         last = session.messages.filter(is_current=True, role=Role.USER).order_by("-created_at").first()
         if last is None or last.pk != message_id:
@@ -128,8 +135,13 @@ def request_stop(*, session_id: UUID, answer_id: UUID) -> bool:
 
 
 def load_turn(*, answer_id: UUID) -> Message:
-    """The answer with its question, session and clone in one query; one whose writer died is ended first."""
-    answer = Message.objects.select_related("reply_to", "session__clone").get(pk=answer_id)
+    """The answer with its question, session and clone in one query; one whose writer died is ended first.
+
+    Raises ConversationGone.
+    """
+    answer = Message.objects.select_related("reply_to", "session__clone").filter(pk=answer_id).first()
+    if answer is None:
+        raise ConversationGone
     if answer.is_running and answer.heartbeat_at and answer.heartbeat_at < timezone.now() - STALE_AFTER:
         interrupt_stale_answers(session_id=answer.session_id)
         answer.refresh_from_db()
@@ -157,7 +169,10 @@ def save_answer(
     failure: MeteredCallError | None,
     figures: AnswerFigures,
 ) -> Message:
-    """Ends the answer: text, status, figures from the ledger, citations and a knowledge gap. One transaction."""
+    """Ends the answer: text, status, figures from the ledger, citations and a knowledge gap. One transaction.
+
+    Raises ConversationGone, and saves nothing, when the answer was deleted while it was written.
+    """
     spent = CostRecord.objects.filter(message_id=answer.pk).aggregate(
         cost=Sum("cost_usd"),
         input=Sum("input_tokens", filter=Q(purpose=Purpose.CHAT)),
@@ -184,6 +199,8 @@ def save_answer(
         numbers=numbers,
     )
     with transaction.atomic():
+        if not Message.objects.filter(pk=answer.pk).update(status=status):  # `save` would insert it again
+            raise ConversationGone
         answer.save()
         if text and not is_gap:
             Citation.objects.bulk_create(build_citations(message=answer, passages=passages, numbers=numbers))
@@ -215,6 +232,14 @@ def interrupt_stale_answers(*, session_id: UUID | None = None) -> list[Message]:
                 setattr(answer, name, value)
             interrupted.append(answer)
     return interrupted
+
+
+def _lock_session(session_id: UUID) -> ChatSession:
+    """The session, locked until the transaction ends. Raises ConversationGone."""
+    session = ChatSession.objects.select_for_update(of=("self",)).filter(pk=session_id).first()
+    if session is None:
+        raise ConversationGone
+    return session
 
 
 def _refuse_when_closed_or_running(session: ChatSession) -> None:

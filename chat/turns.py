@@ -20,6 +20,7 @@ from chat.models import ChatSession, Message, MessageStatus
 from chat.streaming import AnswerWriter, send_to_session, send_to_writer, spawn
 from chat.turn_records import (
     AnswerFigures,
+    ConversationGone,
     StartedTurn,
     TurnRefused,
     check_question,
@@ -125,7 +126,17 @@ async def _begin(*, session: ChatSession, started: StartedTurn) -> StartedTurn:
 
 
 async def write_answer(*, answer_id: UUID) -> None:
-    """Writes one answer from search to the last frame. Ends it in the database whatever happens on the way."""
+    """Writes one answer from search to the last frame. Ends it in the database whatever happens on the way.
+
+    When the conversation is deleted meanwhile, nothing is saved and nobody is told.
+    """
+    try:
+        await _write_answer(answer_id=answer_id)
+    except ConversationGone:
+        logger.info("Answer %s was deleted while it was written", answer_id)
+
+
+async def _write_answer(*, answer_id: UUID) -> None:
     started_at = time.monotonic()
     answer = await run_in_thread(load_turn, answer_id=answer_id)
     session, question = answer.session, answer.reply_to
