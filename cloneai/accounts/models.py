@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -149,7 +149,7 @@ class ApiKey(models.Model):
         return f"{self.name} ({self.prefix}…)"
 
     @classmethod
-    def issue(cls, *, user: User, name: str, scopes: Iterable[str] | None = None) -> tuple["ApiKey", str]:
+    def issue(cls, *, user: User, name: str, scopes: Collection[str] | None = None) -> tuple["ApiKey", str]:
         """Creates a key and returns it with its token, which cannot be had again. Without `scopes` it has all."""
         token = API_KEY_PREFIX + secrets.token_urlsafe(32)
         key = cls.objects.create(
@@ -157,7 +157,7 @@ class ApiKey(models.Model):
             name=name,
             prefix=token[:10],
             key_hash=hash_token(token),
-            scopes=all_scopes() if scopes is None else sorted(set(scopes)),
+            scopes=[scope for scope in Scope.values if scopes is None or scope in scopes],
         )
         return key, token
 

@@ -20,8 +20,8 @@ def test_printed_key_opens_everything_for_its_owner(member: User):
 
 
 def test_scopes_narrow_the_key(member: User):
-    key = create_key("member@example.com", "--scope", "chat", "--scope", "billing")
-    assert key.scopes == ["billing", "chat"]
+    key = create_key("member@example.com", "--scope", "billing", "--scope", "chat")
+    assert key.scopes == ["chat", "billing"]
 
 
 def test_unknown_scope_and_account_are_refused(member: User):
