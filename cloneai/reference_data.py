@@ -11,6 +11,11 @@ EVERY_MINUTE = {
     "Pick up documents that a dead worker left": ("knowledge.tasks.sweep", timedelta(seconds=15)),
     "Settle provider calls whose process died": ("billing.tasks.settle_abandoned", timedelta(seconds=45)),
 }
+EVERY_HOUR = {
+    "Remove archives of people's data past their time": "cloneai.privacy.tasks.remove_expired_exports"
+}
+EVERY_NIGHT = {"Delete what is older than the retention settings": "cloneai.privacy.tasks.apply_retention"}
+NIGHT_HOUR_UTC = 3
 
 
 def ensure_reference_data(**kwargs: Any) -> None:
@@ -35,4 +40,14 @@ def ensure_reference_data(**kwargs: Any) -> None:
                 "minutes": 1,
                 "next_run": timezone.now() + delay,
             },
+        )
+    for name, function in EVERY_HOUR.items():
+        Schedule.objects.get_or_create(
+            name=name,
+            defaults={"func": function, "schedule_type": Schedule.HOURLY, "next_run": timezone.now()},
+        )
+    night = timezone.now().replace(hour=NIGHT_HOUR_UTC, minute=20, second=0) + timedelta(days=1)
+    for name, function in EVERY_NIGHT.items():
+        Schedule.objects.get_or_create(
+            name=name, defaults={"func": function, "schedule_type": Schedule.DAILY, "next_run": night}
         )

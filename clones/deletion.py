@@ -16,9 +16,12 @@ def register_clean_up(prepare: Callable[[Clone], AfterCommit]) -> None:
         _clean_ups.append(prepare)
 
 
-def delete_clone(*, clone: Clone) -> None:
-    """Deletes the clone, its documents, passages, vectors, conversations and files; cost records stay."""
+def delete_clone(*, clone: Clone) -> dict[str, int]:
+    """Deletes the clone, its documents, passages, vectors, conversations and files; cost records stay.
+
+    Returns the number of deleted rows for each model's label.
+    """
     with transaction.atomic():
         for prepare in _clean_ups:
             transaction.on_commit(prepare(clone))
-        clone.delete()
+        return clone.delete()[1]
