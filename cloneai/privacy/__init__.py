@@ -1,0 +1,1 @@
+"""What the product knows of a person: which tables (`tables`), as an archive (`exports`), gone (`erasure`), by age."""
