@@ -1,7 +1,8 @@
 """Where in a passage a statement of the answer stands: the sentences to highlight, and so the right page.
 
-A statement is the text in front of a marker, back to the end of the sentence before it. Its place is the run of at
-most `MAX_SENTENCES` sentences of the passage that shares most of its words, rare words counting more.
+A statement is the text in front of a marker, back to the marker before it or to the beginning of the paragraph. Its
+place is the run of sentences of the passage that shares most of its words, rare words counting more; it is at most
+one sentence longer than the statement.
 """
 
 import re
@@ -10,10 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import log
 
-MAX_SENTENCES = 3
+MAX_SENTENCES = 8
 LEAST_SHARE = 0.3
 MARKERS = re.compile(r"(?:[ \t]*\[\d{1,3}\])+")
-SENTENCE_END = re.compile(r"(?<=[.!?…:;])[\"'”’)\]]*\s+|\n+|(?<=[。！？])")
+# A single line end inside a sentence is a PDF's; one before a list item, a heading or a row ends something.
+SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|\n\s*\n|\n(?=\s*(?:[-•*#|]|\d+[.)]\s))|(?<=[。！？])")
+PARAGRAPH_END = re.compile(r"\n\s*\n")
 WORD = re.compile(r"\w+")
 STEM_CHARS = 5
 
@@ -31,7 +34,8 @@ def find_statements(*, answer: str, number: int) -> list[str]:
     """The statements that carry the marker `[number]`, in reading order."""
     statements, start = [], 0
     for run in MARKERS.finditer(answer):
-        if f"[{number}]" in run[0] and (said := _last_sentence(answer[start : run.start()])):
+        said = PARAGRAPH_END.split(answer[start : run.start()].rstrip())[-1].strip(" \n.,;:!?")
+        if f"[{number}]" in run[0] and said:
             statements.append(said)
         start = run.end()
     return statements
@@ -46,11 +50,12 @@ def find_place(*, statement: str, content: str) -> Place | None:
     in_sentences = Counter(stem for *_span, words in sentences for stem in words)
     weights = {stem: log(1 + len(sentences) / max(1, in_sentences[stem])) for stem in wanted}
     total = sum(weights.values())
+    longest = min(MAX_SENTENCES, 1 + sum(1 for _ in _split(statement)))
     best: tuple[float, Place] | None = None
     for first in range(len(sentences)):
         found: set[str] = set()
         length = 0
-        for last in range(first, min(first + MAX_SENTENCES, len(sentences))):
+        for last in range(first, min(first + longest, len(sentences))):
             words = sentences[last][2]
             found |= wanted & words.keys()
             length += sum(words.values())
@@ -60,11 +65,6 @@ def find_place(*, statement: str, content: str) -> Place | None:
             if best is None or score > best[0]:
                 best = score, Place(start=sentences[first][0], end=sentences[last][1], share=share)
     return best[1] if best and best[1].share >= LEAST_SHARE else None
-
-
-def _last_sentence(text: str) -> str:
-    pieces = [text[start:end] for start, end in _split(text)]
-    return pieces[-1].lstrip(".,;:!? ").rstrip() if pieces else ""
 
 
 def _split(text: str) -> Iterator[tuple[int, int]]:

@@ -37,6 +37,24 @@ def test_the_sentence_that_says_it_is_found(statement: str, expected: str) -> No
     assert len(found) < 120
 
 
+def test_a_run_of_sentences_under_one_marker_is_found_whole() -> None:
+    run = "Hold a one-on-one of thirty minutes with each person every week. The agenda belongs to them."
+    answer = f"This helps.\n\n{run} [1]"
+    (statement,) = find_statements(answer=answer, number=1)
+    found = text_at(statement)
+    assert (
+        found
+        == "Hold a one-on-one of thirty minutes with each person every week. The agenda belongs to them."
+    )
+
+
+def test_line_ends_of_a_pdf_do_not_cut_a_sentence() -> None:
+    content = "Never cancel a talk. If you must move it, move\nit within the same week. Say why."
+    place = find_place(statement="If you must move it, move it within the same week.", content=content)
+    assert place is not None
+    assert content[place.start : place.end] == "If you must move it, move\nit within the same week."
+
+
 def test_what_the_passage_does_not_say_has_no_place() -> None:
     assert text_at("Quantum chromodynamics describes gluons.") is None
     assert text_at("") is None
