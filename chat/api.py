@@ -154,7 +154,6 @@ async def send_message(request: MemberRequest, payload: MessageIn) -> dict[str, 
     session = await run_in_thread(find_session, request, payload.session_id)
     started = await start_turn(
         session=session,
-        user=request.user,
         content=payload.message,
         client_message_id=payload.client_message_id,
     )

@@ -113,7 +113,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
     async def _on_message(self, frame: Frame) -> None:
         client_message_id = UUID(frame["client_message_id"]) if frame.get("client_message_id") else None
         started = await start_turn(
-            session=self.session, user=self.user, content=_text(frame), client_message_id=client_message_id
+            session=self.session, content=_text(frame), client_message_id=client_message_id
         )
         if not started.is_new:  # a repeated send: this socket gets the turn again from its beginning
             question = await run_in_thread(Message.objects.get, pk=started.user_message_id)
@@ -124,12 +124,10 @@ class ChatConsumer(AsyncWebsocketConsumer):
         await stop_answer(session=self.session, answer_id=UUID(frame["message_id"]))
 
     async def _on_regenerate(self, frame: Frame) -> None:
-        await regenerate_answer(session=self.session, user=self.user, answer_id=UUID(frame["message_id"]))
+        await regenerate_answer(session=self.session, answer_id=UUID(frame["message_id"]))
 
     async def _on_edit(self, frame: Frame) -> None:
-        await edit_message(
-            session=self.session, user=self.user, message_id=UUID(frame["message_id"]), content=_text(frame)
-        )
+        await edit_message(session=self.session, message_id=UUID(frame["message_id"]), content=_text(frame))
 
     async def _on_resume(self, frame: Frame) -> None:
         await self._resume(answer_id=UUID(frame["message_id"]), after_seq=max(-1, int(frame["after_seq"])))

@@ -149,7 +149,9 @@ async def _keep_alive() -> None:
         now = asyncio.get_running_loop().time()
         # A new answer is saved after one second, so that a dead process costs little; then with all the others.
         if now - saved_at >= HEARTBEAT_SECONDS or _running.keys() - saved:
-            drafts = [(writer.answer_id, writer.text, list(writer.chunk_ends)) for writer in _running.values()]
+            drafts = [
+                (writer.answer_id, writer.text, list(writer.chunk_ends)) for writer in _running.values()
+            ]
             await run_in_thread(_save_drafts, drafts)
             saved, saved_at = {answer_id for answer_id, *_ in drafts}, now
 

@@ -32,7 +32,7 @@ async def start(request: HttpRequest, slug: str) -> HttpResponse:
     question = request.POST.get("question", "").strip()
     if question:
         try:
-            await start_turn(session=session, user=session.user, content=question)
+            await start_turn(session=session, content=question)
         except TurnRefused as error:
             messages.error(request, error.message)
     return redirect(session)
@@ -52,7 +52,7 @@ async def conversation(request: HttpRequest, session_id: UUID) -> HttpResponse:
             render_conversation, request=request, session=session, form=form, status=422
         )
     try:
-        turn = await start_turn(session=session, user=session.user, content=form.cleaned_data["content"])
+        turn = await start_turn(session=session, content=form.cleaned_data["content"])
     except TurnRefused as error:
         form.add_error("content", error.message)
         status = REFUSED_STATUS.get(error.error_type, 422)
@@ -75,7 +75,7 @@ async def stop(request: HttpRequest, message_id: UUID) -> HttpResponse:
 async def regenerate(request: HttpRequest, message_id: UUID) -> HttpResponse:
     answer = await run_in_thread(_own_answer, request=request, message_id=message_id)
     try:
-        await regenerate_answer(session=answer.session, user=answer.session.user, answer_id=answer.pk)
+        await regenerate_answer(session=answer.session, answer_id=answer.pk)
     except TurnRefused as error:
         messages.error(request, error.message)
     return redirect(answer.session)

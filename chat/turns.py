@@ -32,7 +32,6 @@ from chat.turn_records import (
     save_question,
     save_regeneration,
 )
-from cloneai.accounts.models import User
 from cloneai.threads import run_in_thread
 from clones.models import Clone
 from knowledge.retrieval import SearchResult
@@ -70,7 +69,7 @@ class Draft:
 
 
 async def start_turn(
-    *, session: ChatSession, user: User, content: str, client_message_id: UUID | None = None
+    *, session: ChatSession, content: str, client_message_id: UUID | None = None
 ) -> StartedTurn:
     """Saves the question and begins to answer it. The same client message id again changes nothing.
 
@@ -83,7 +82,7 @@ async def start_turn(
     return await _begin(session=session, started=started)
 
 
-async def regenerate_answer(*, session: ChatSession, user: User, answer_id: UUID) -> StartedTurn:
+async def regenerate_answer(*, session: ChatSession, answer_id: UUID) -> StartedTurn:
     """Writes the last answer anew; the old one is kept as an earlier version."""
     return await _begin(
         session=session,
@@ -91,7 +90,7 @@ async def regenerate_answer(*, session: ChatSession, user: User, answer_id: UUID
     )
 
 
-async def edit_message(*, session: ChatSession, user: User, message_id: UUID, content: str) -> StartedTurn:
+async def edit_message(*, session: ChatSession, message_id: UUID, content: str) -> StartedTurn:
     """Replaces the last question and answers the new one; the old pair is kept as an earlier version."""
     question = await run_in_thread(check_question, clone=session.clone, content=content)
     return await _begin(

@@ -27,7 +27,7 @@ def talk(session: ChatSession, member: User) -> Any:
     """Asks and waits for the finished answer; no socket takes part."""
 
     async def ask(question: str = QUESTION) -> Message:
-        started = await start_turn(session=session, user=member, content=question)
+        started = await start_turn(session=session, content=question)
         return await wait_for_answer(answer_id=started.answer_id, timeout_seconds=30)
 
     return ask
@@ -101,7 +101,7 @@ async def test_retry_after_a_failure_answers(
 ) -> None:
     provider.next(Fault(path="/chat/completions", status=401))
     failed = await talk()
-    started = await regenerate_answer(session=session, user=member, answer_id=failed.pk)
+    started = await regenerate_answer(session=session, answer_id=failed.pk)
     answer = await wait_for_answer(answer_id=started.answer_id, timeout_seconds=30)
     assert answer.status == MessageStatus.COMPLETE
     assert await session.messages.filter(is_current=True).acount() == 2
@@ -123,8 +123,11 @@ async def test_stop_keeps_what_was_said_and_charges_for_it(
     provider: FakeProvider, material: Document, session: ChatSession, member: User
 ) -> None:
     provider.next(SLOW)
-    started = await start_turn(session=session, user=member, content=QUESTION)
-    await asyncio.sleep(1.0)
+    started = await start_turn(session=session, content=QUESTION)
+    async with asyncio.timeout(20):
+        while not provider.requests_to("/chat/completions"):  # noqa: ASYNC110  (another thread's list)
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)
     await stop_answer(session=session, answer_id=started.answer_id)
     answer = await wait_for_answer(answer_id=started.answer_id, timeout_seconds=5)
     assert answer.status == MessageStatus.STOPPED
@@ -137,9 +140,9 @@ async def test_second_message_while_an_answer_is_written_is_refused(
     provider: FakeProvider, material: Document, session: ChatSession, member: User
 ) -> None:
     provider.next(SLOW)
-    started = await start_turn(session=session, user=member, content=QUESTION)
+    started = await start_turn(session=session, content=QUESTION)
     with pytest.raises(TurnRefused, match="still being written"):
-        await start_turn(session=session, user=member, content="And then?")
+        await start_turn(session=session, content="And then?")
     await stop_answer(session=session, answer_id=started.answer_id)
     await wait_for_answer(answer_id=started.answer_id, timeout_seconds=10)
 
@@ -150,7 +153,7 @@ async def test_twenty_sends_of_one_client_message_id_are_one_turn(
     client_message_id = uuid.uuid4()
     turns = await asyncio.gather(
         *(
-            start_turn(session=session, user=member, content=QUESTION, client_message_id=client_message_id)
+            start_turn(session=session, content=QUESTION, client_message_id=client_message_id)
             for _ in range(20)
         )
     )

@@ -42,16 +42,16 @@ class Command(BaseCommand):
             raise CommandError(f"{user.email} may not chat with “{clone.slug}”.")
         session = create_session(user=user, clone=clone)
         try:
-            asyncio.run(self._ask(session=session, user=user, question=options["question"]))
+            asyncio.run(self._ask(session=session, question=options["question"]))
         except TurnRefused as error:
             session.delete()
             raise CommandError(error.message) from error
 
-    async def _ask(self, *, session: ChatSession, user: User, question: str) -> None:
+    async def _ask(self, *, session: ChatSession, question: str) -> None:
         layer = get_channel_layer()
         channel = await layer.new_channel("terminal")
         await layer.group_add(session_group(session.pk), channel)
-        started = await start_turn(session=session, user=user, content=question)
+        started = await start_turn(session=session, content=question)
         while True:
             event = await asyncio.wait_for(layer.receive(channel), TIMEOUT_SECONDS)
             frame = event["frame"]
