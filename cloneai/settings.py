@@ -219,6 +219,7 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 100
 # What the nightly clean-up deletes. 0 keeps conversations until their member deletes them.
 RETENTION_DAYS_SESSIONS = read_int("RETENTION_DAYS_SESSIONS", 0, minimum=0)
 RETENTION_DAYS_EXPORTS = read_int("RETENTION_DAYS_EXPORTS", 1)
+EXPORTS_ROOT = VAR_DIR / "exports"
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

@@ -14,6 +14,7 @@ urlpatterns = [
     path("", include("chat.urls")),
     path("accounts/", include("allauth.urls")),
     path("account/", include("cloneai.accounts.urls")),
+    path("account/data/", include("cloneai.privacy.urls")),
     path("admin/", admin.site.urls),
     path("api/", api.urls),
     path("v1/", include("chat.openai_api")),

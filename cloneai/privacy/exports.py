@@ -28,7 +28,7 @@ LOST_AFTER = timedelta(seconds=2 * settings.JOB_TIMEOUT_SECONDS)
 
 def exports_folder() -> Path:
     """Made when it is missing; nobody but this system user may look into it."""
-    folder = Path(settings.VAR_DIR) / "exports"
+    folder = Path(settings.EXPORTS_ROOT)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 

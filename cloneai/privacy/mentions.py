@@ -32,7 +32,7 @@ def forget_in_logs(*, person_id: int, email: str) -> dict[str, int]:
     about = Q(object_repr__icontains=email)
     for table in OWN_TABLES:
         kind = ContentType.objects.get_for_model(table.model_class)
-        keys = table.rows(person_id=person_id).order_by().values(key=Cast("pk", TextField()))
+        keys = table.rows(person_id=person_id).order_by().values(row_text=Cast("pk", TextField()))
         about |= Q(content_type=kind, object_id__in=keys)
     history = LogEntry.objects.filter(about).update(object_repr=ERASED_NAME, change_message="")
     audit = AuditEntry.objects.annotate(text=Cast("detail", TextField())).exclude(detail={})
@@ -61,6 +61,6 @@ def _has_target_in(tables: Iterable[PersonalTable], *, person_id: int) -> Q:
         label = Value(f"{table.model_class._meta.model_name}:")
         keys = table.rows(person_id=person_id).order_by()
         about |= Q(
-            target__in=keys.values(label=Concat(label, Cast("pk", CharField()), output_field=CharField()))
+            target__in=keys.values(row_text=Concat(label, Cast("pk", CharField()), output_field=CharField()))
         )
     return about

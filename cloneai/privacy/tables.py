@@ -31,6 +31,7 @@ class PersonalTable:
     """`path` is the lookup from a row to the person's number; `name` the stem of the file in the archive.
 
     `reason` says why rows stay, `not_exported` why they are not in the archive: both are shown to the person.
+    `hidden` are columns that the archive leaves out, `names` lookups that it adds because a number says little.
     """
 
     name: str
@@ -41,6 +42,7 @@ class PersonalTable:
     reason: str = ""
     not_exported: str = ""
     hidden: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     where: Mapping[str, str] = field(default_factory=dict)
     find: Callable[[int], QuerySet[Any]] | None = None
 
@@ -56,7 +58,7 @@ class PersonalTable:
     def columns(self) -> list[str]:
         """What the archive shows of a row."""
         fields = self.model_class._meta.concrete_fields
-        return [column.attname for column in fields if column.attname not in self.hidden]
+        return [*(column.attname for column in fields if column.attname not in self.hidden), *self.names]
 
 
 IN_THE_FILES = "It is computed from the documents, which are in the archive as you uploaded them."
@@ -77,7 +79,9 @@ TABLES = (
         title="Confirmations of your addresses",
         hidden=("key",),
     ),
-    PersonalTable(name="roles", model="accounts.User_groups", path="user", title="Your roles"),
+    PersonalTable(
+        name="roles", model="accounts.User_groups", path="user", title="Your roles", names=("group__name",)
+    ),
     PersonalTable(
         name="permissions",
         model="accounts.User_user_permissions",
@@ -105,8 +109,15 @@ TABLES = (
         model="clones.Clone_invited_users",
         path="user",
         title="Private clones that you were invited to",
+        names=("clone__name",),
     ),
-    PersonalTable(name="conversations", model="chat.ChatSession", path="user", title="Your conversations"),
+    PersonalTable(
+        name="conversations",
+        model="chat.ChatSession",
+        path="user",
+        title="Your conversations",
+        names=("clone__name",),
+    ),
     PersonalTable(
         name="messages",
         model="chat.Message",
@@ -249,3 +260,8 @@ WITHOUT_PERSON = {
     "django_q.Schedule": "what runs when",
     "billing.ModelPrice": "prices",
 }
+
+
+def name_rows(label: str) -> str:
+    """What the rows of a model are, for people: "unanswered questions"."""
+    return next((table.name.replace("_", " ") for table in TABLES if table.model == label), label)
