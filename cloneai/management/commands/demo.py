@@ -5,7 +5,13 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from cloneai.demo.installation import ACCOUNTS, demo_password_path, ensure_accounts, ensure_clone, load_documents
+from cloneai.demo.installation import (
+    ACCOUNTS,
+    demo_password_path,
+    ensure_accounts,
+    ensure_clone,
+    load_documents,
+)
 from knowledge.models import Status
 
 
