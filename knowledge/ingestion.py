@@ -20,6 +20,8 @@ from django_q.exceptions import TimeoutException
 
 from billing.metering import MeteredCallError, Payer
 from billing.tokens import encoding_name_for
+from cloneai.threads import run_in_thread
+from knowledge.ai_cleaning import CleanedPages, clean_with_ai
 from knowledge.chunking import DocumentText, TextChunk, chunk_text, join_pages
 from knowledge.cleaning import clean_pages
 from knowledge.embedding import EmbeddingModel, embed_chunks, find_pending
@@ -52,6 +54,8 @@ logger = logging.getLogger(__name__)
 TRANSIENT_ERRORS = ("rate_limit", "connection", "timeout")
 BACKOFF = timedelta(seconds=30)
 INSERT_ROWS = 500
+AI_CLEANED_KINDS = ("pdf", "docx", "txt")  # the others were written as text and hold no layout to mend
+PROGRESS_SECONDS = 2.0
 
 
 def ingest_document(*, document_id: uuid.UUID) -> None:
@@ -115,6 +119,8 @@ def _run_stages(*, lease: Lease) -> None:
         extracted = _extract(document=document, lease=lease)
         update_document(lease=lease, status=Status.CLEANING, stage_done=0, stage_total=len(extracted.pages))
         pages = clean_pages(pages=extracted.pages, kind=extracted.kind)
+        if document.clone.is_cleaning_on and extracted.kind in AI_CLEANED_KINDS and not settings.AI_OFFLINE:
+            pages = _clean_with_ai(lease=lease, document=document, pages=pages)
         _store_passages(lease=lease, document=document, pages=pages)
     model = EmbeddingModel(name=settings.EMBEDDING_MODEL, dimensions=settings.EMBEDDING_DIMENSIONS)
     _embed(lease=lease, document=document, model=model)
@@ -145,6 +151,44 @@ def _local_copy(*, document: Document) -> Iterator[Path]:
                 copy.write(piece)
         copy.flush()
         yield Path(copy.name)
+
+
+def _clean_with_ai(
+    *, lease: Lease, document: Document, pages: Sequence[ExtractedPage]
+) -> tuple[ExtractedPage, ...]:
+    """Mends what layout and recognition broke, window by window; a problem is a warning, never a failure."""
+    payer = Payer(user_id=document.uploaded_by_id, clone_id=document.clone_id, document_id=document.pk)
+    progress = {"done": 0}
+
+    async def clean() -> CleanedPages:
+        report = asyncio.create_task(_report_progress(lease=lease, progress=progress))
+        try:
+            return await clean_with_ai(
+                pages=pages,
+                payer=payer,
+                on_progress=lambda done, total: progress.update(done=done, total=total),
+            )
+        finally:
+            report.cancel()
+
+    cleaned = asyncio.run(clean())
+    logger.info("Document %s: %d of %d windows cleaned by AI", document.pk, cleaned.accepted, cleaned.windows)
+    if cleaned.problem:
+        document.warnings.append(
+            f"AI cleaning was incomplete ({cleaned.accepted} of {cleaned.windows} parts; {cleaned.problem}). The rest "
+            "was taken as it was read; retry the document to clean it again."
+        )
+        update_document(lease=lease, warnings=document.warnings)
+    return cleaned.pages
+
+
+async def _report_progress(*, lease: Lease, progress: dict[str, int]) -> None:
+    while True:
+        await asyncio.sleep(PROGRESS_SECONDS)
+        if "total" in progress:
+            await run_in_thread(
+                update_document, lease=lease, stage_done=progress["done"], stage_total=progress["total"]
+            )
 
 
 def _store_passages(*, lease: Lease, document: Document, pages: Sequence[ExtractedPage]) -> None:
