@@ -40,6 +40,14 @@ def prices(transactional_db: None) -> None:
 
 
 @pytest.fixture
+def clone(clone: Clone) -> Clone:
+    """Without AI cleaning, so that the scripted provider hears of embeddings only."""
+    clone.is_cleaning_on = False
+    clone.save()
+    return clone
+
+
+@pytest.fixture
 def provider(prices: None, settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeProvider]:
     """A provider over HTTP instead of the local one; its client retries without waiting."""
     monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)

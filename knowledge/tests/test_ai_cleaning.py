@@ -88,6 +88,8 @@ def test_good_windows_are_taken_and_pages_keep_their_numbers(provider: FakeProvi
 def test_a_failing_model_leaves_the_text_and_says_so(
     provider: FakeProvider, clone: Clone, expert: User
 ) -> None:
+    Clone.objects.update(is_cleaning_on=True)
+    clone.refresh_from_db()
     provider.always(Fault(path="/chat/completions", status=401))
     document = create_document(
         clone=clone, file=ContentFile(ORIGINAL.encode()), file_name="a.txt", uploaded_by=expert

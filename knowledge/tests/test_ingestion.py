@@ -33,8 +33,7 @@ def _prices(prices: None) -> None:
 
 @pytest.fixture
 def small_chunks(clone: Clone) -> Clone:
-    """Without AI cleaning, so that the scripted provider hears of embeddings only."""
-    clone.chunk_tokens, clone.chunk_overlap_tokens, clone.is_cleaning_on = 100, 20, False
+    clone.chunk_tokens, clone.chunk_overlap_tokens = 100, 20
     clone.save()
     return clone
 
