@@ -22,7 +22,10 @@ from knowledge.ingestion import ingest_document
 from knowledge.models import Document, DocumentPage, Status
 from knowledge.uploads import create_document
 
-ORIGINAL = "The team met Anna Berg in Oslo on 3 May 2021 to dis-\ncuss 42 open ques-\ntions about the budget of 4,200 euros."
+ORIGINAL = (
+    "The team met Anna Berg in Oslo on 3 May 2021 to dis-\ncuss 42 open ques-\ntions "
+    "about the budget of 4,200 euros."
+)
 MENDED = "The team met Anna Berg in Oslo on 3 May 2021 to discuss 42 open questions about the budget of 4,200 euros."
 
 
