@@ -184,6 +184,23 @@ TABLES = (
         where={"scope": "user"},
     ),
     PersonalTable(
+        name="daily_costs",
+        model="billing.DailyPersonUsage",
+        path="user",
+        title="Sums of your costs by day and clone",
+        fate=Fate.UNLINKED,
+        reason="They are the books' daily sums: amounts and days stay, without you.",
+    ),
+    PersonalTable(
+        name="limit_warnings",
+        model="billing.SpendAlert",
+        path="owner_id",
+        title="Warnings that your daily limit was reached",
+        fate=Fate.KEPT,
+        reason=LEDGER,
+        where={"scope": "user"},
+    ),
+    PersonalTable(
         name="clones",
         model="clones.Clone",
         path="owner",
@@ -259,6 +276,8 @@ WITHOUT_PERSON = {
     "django_q.Task": "finished jobs: functions and row numbers, the last 1000",
     "django_q.Schedule": "what runs when",
     "billing.ModelPrice": "prices",
+    "billing.DailyUsage": "daily sums by clone and model",
+    "billing.DailyLatency": "daily durations by clone and model",
 }
 
 

@@ -155,14 +155,6 @@ def test_nobody_changes_the_audit_log(client: Client, admin: User):
     )
 
 
-def test_person_with_clones_is_not_deleted(client: Client, admin: User, clone: Clone):
-    client.force_login(admin)
-    url = reverse("admin:accounts_user_delete", args=[clone.owner_id])
-    assert "protected" in client.get(url).content.decode()
-    client.post(url, {"post": "yes"})
-    assert User.objects.filter(pk=clone.owner_id).exists()
-
-
 def test_lists_do_not_query_once_a_row(client: Client, admin: User, django_assert_max_num_queries):
     for number in range(15):
         person = User.objects.create_user(email=f"p{number}@example.com")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.core.files.base import ContentFile
 
-from billing.models import CostRecord, Reservation, ReservationState
+from billing.models import CostRecord, Outcome, Reservation, ReservationState
 from billing.reconciliation import find_differences
 from chat import streaming
 from chat.models import ChatSession, Citation, KnowledgeGap, Message
@@ -39,38 +39,36 @@ def session(member: User, clone: Clone, expert: User, provider: FakeProvider) ->
     return ChatSession.objects.create(clone=clone, user=member)
 
 
-async def wait_until_streaming(answer_id: Any) -> None:
+async def wait_until_streaming(answer_id: Any) -> asyncio.Task[None]:
+    """The task that writes the answer, once there is text."""
     async with asyncio.timeout(20):
         while answer_id not in streaming._running or not streaming._running[answer_id].text:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-
-
-async def wait_until_idle() -> None:
-    async with asyncio.timeout(20):
-        while streaming._running:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-    await asyncio.gather(*list(streaming._tasks), return_exceptions=True)
+    return next(task for task in streaming._tasks if task.get_coro().__name__ == "write_answer")
 
 
 async def test_running_answer_ends_quietly_and_brings_nothing_back(
     session: ChatSession, member: User, caplog: pytest.LogCaptureFixture
 ) -> None:
     started = await start_turn(session=session, content="How long does the pepper soup simmer?")
-    await wait_until_streaming(started.answer_id)
+    writing = await wait_until_streaming(started.answer_id)
     with caplog.at_level(logging.WARNING):
         receipt = await run_in_thread(erase_person, person=member, actor=None, way="command")
-        await wait_until_idle()
+        await writing  # raises what the writer raised
     assert receipt.rows["chat.Message"] == 2
     assert [record.getMessage() for record in caplog.records] == []
     assert await run_in_thread(count_leftovers) == [0, 0, 0, 0]
 
 
-async def test_call_of_an_erased_person_is_still_paid_by_nobody(session: ChatSession, member: User) -> None:
+async def test_call_of_an_erased_person_is_stopped_and_booked_without_them(
+    session: ChatSession, member: User
+) -> None:
     started = await start_turn(session=session, content="How long does the pepper soup simmer?")
-    await wait_until_streaming(started.answer_id)
+    writing = await wait_until_streaming(started.answer_id)
     await run_in_thread(erase_person, person=member, actor=None, way="command")
-    await wait_until_idle()
+    await writing
     assert await run_in_thread(list_payers) == [(None, None, None)]
+    assert await CostRecord.objects.filter(purpose="chat", outcome=Outcome.STOPPED).acount() == 1
     assert not await Reservation.objects.filter(state=ReservationState.OPEN).aexists()
     assert await run_in_thread(find_differences) == []
 
@@ -79,12 +77,13 @@ async def test_new_message_and_waiting_say_that_the_conversation_is_gone(
     session: ChatSession, member: User
 ) -> None:
     started = await start_turn(session=session, content="How long does the pepper soup simmer?")
+    writing = await wait_until_streaming(started.answer_id)
     await run_in_thread(erase_person, person=member, actor=None, way="command")
     with pytest.raises(ConversationGone):
         await wait_for_answer(answer_id=started.answer_id, timeout_seconds=20)
     with pytest.raises(ConversationGone):
         await start_turn(session=session, content="And then?")
-    await wait_until_idle()
+    await writing
     assert await run_in_thread(count_leftovers) == [0, 0, 0, 0]
 
 
