@@ -71,6 +71,11 @@ def error_frame(
     }
 
 
+def title_frame(*, session_id: UUID, title: str) -> Frame:
+    """The conversation has a better name now; beyond `contracts.md`, for the page's header."""
+    return {"type": "session_title", "session_id": str(session_id), "title": title}
+
+
 def missed_frames(*, answer: Message, after_seq: int) -> list[Frame]:
     """The frames of a stored answer behind `after_seq`, cut where they were cut when they were first sent."""
     starts = [0, *answer.chunk_ends]

@@ -16,12 +16,12 @@ from chat.citations import build_citations
 from chat.context import estimate_tokens, max_question_tokens
 from chat.grounding import found_nothing
 from chat.models import ChatSession, Citation, KnowledgeGap, Message, MessageStatus, Role
+from chat.titles import first_title
 from clones.models import Clone
 from knowledge.retrieval import Passage, SearchResult
 
 MAX_HISTORY_MESSAGES = 40
 STALE_AFTER = timedelta(seconds=20)
-TITLE_CHARS = 60
 
 
 class TurnRefused(Exception):  # noqa: N818  (what happened, as the field says it)
@@ -94,7 +94,7 @@ def save_question(*, session_id: UUID, content: str, client_message_id: UUID | N
         question = Message.objects.create(
             session=session, role=Role.USER, content=content, client_message_id=client_message_id
         )
-        session.title = session.title or _shorten(content)
+        session.title = session.title or first_title(content)
         return _save_answer_row(session=session, question=question, is_new_question=True)
 
 
@@ -272,9 +272,3 @@ def _save_answer_row(*, session: ChatSession, question: Message, is_new_question
         is_new=True,
         question=question if is_new_question else None,
     )
-
-
-def _shorten(text: str) -> str:
-    """A first title: the beginning of the question, cut at a word."""
-    line = " ".join(text.split())
-    return line if len(line) <= TITLE_CHARS else line[:TITLE_CHARS].rsplit(" ", 1)[0] + "…"

@@ -18,6 +18,7 @@ from chat.frames import error_frame, final_frame, start_frame, user_message_fram
 from chat.grounding import find_material, write_prompt
 from chat.models import ChatSession, Message, MessageStatus
 from chat.streaming import AnswerWriter, send_to_session, send_to_writer, spawn
+from chat.titles import begin_title
 from chat.turn_records import (
     AnswerFigures,
     ConversationGone,
@@ -167,6 +168,7 @@ async def _write_answer(*, answer_id: UUID) -> None:
     if failure is not None:
         await send_to_session(session_id=session.pk, frame=_describe_failure(failure, answer_id))
     await send_to_session(session_id=session.pk, frame=await run_in_thread(final_frame, finished))
+    begin_title(answer=finished)
 
 
 async def _compose(*, draft: Draft, writer: AnswerWriter) -> None:

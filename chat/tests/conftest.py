@@ -1,5 +1,6 @@
 """A clone that has material, and ways to take part in its conversations."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -15,6 +16,8 @@ from django.test import Client
 
 from chat.models import ChatSession
 from cloneai.accounts.models import User
+from cloneai.local_ai.faults import RecordedRequest
+from cloneai.local_ai.testing import FakeProvider
 from cloneai.threads import run_in_thread
 from clones.models import Clone
 from knowledge.ingestion import ingest_document
@@ -63,7 +66,20 @@ async def _own_loop() -> AsyncIterator[None]:
     """The in-memory layer belongs to one event loop; connections of the async ORM's thread are closed with it."""
     channel_layers.backends.clear()
     yield
+    await finish_titles()
     await sync_to_async(connections.close_all)()
+
+
+async def finish_titles() -> None:
+    """Waits for the titles that are being made in the background."""
+    tasks = [task for task in asyncio.all_tasks() if task.get_name().startswith("title ")]
+    if tasks:
+        await asyncio.wait(tasks, timeout=20)
+
+
+def asked_for_answers(provider: FakeProvider) -> list[RecordedRequest]:
+    """What the provider was sent for answers; titles and other errands are not streamed."""
+    return [request for request in provider.requests_to("/chat/completions") if request.json.get("stream")]
 
 
 class Socket:
@@ -76,6 +92,17 @@ class Socket:
         await self.communicator.send_to(text_data=json.dumps(frame))
 
     async def receive(self, timeout: float = 15) -> dict[str, Any]:
+        """The next frame. Titles may come at any time; only `receive_title` looks for them."""
+        while (frame := await self._receive(timeout))["type"] == "session_title":
+            pass
+        return frame
+
+    async def receive_title(self, timeout: float = 15) -> dict[str, Any]:
+        while (frame := await self._receive(timeout))["type"] != "session_title":
+            pass
+        return frame
+
+    async def _receive(self, timeout: float) -> dict[str, Any]:
         return json.loads(await self.communicator.receive_from(timeout=timeout))
 
     async def read_answer(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:

@@ -9,6 +9,7 @@ import pytest
 
 from billing.models import CostRecord, Outcome, Purpose, Reservation, ReservationState
 from chat.models import ChatSession, Message, MessageStatus
+from chat.tests.conftest import asked_for_answers
 from chat.turns import TurnRefused, regenerate_answer, start_turn, stop_answer, wait_for_answer
 from cloneai.accounts.models import User
 from cloneai.local_ai.faults import Fault
@@ -50,7 +51,7 @@ async def test_prompt_holds_persona_passages_and_question_and_no_key(
     provider: FakeProvider, material: Document, talk: Any
 ) -> None:
     await talk()
-    request = provider.requests_to("/chat/completions")[-1]
+    request = asked_for_answers(provider)[-1]
     system, question = request.json["messages"][0]["content"], request.json["messages"][-1]["content"]
     assert system.startswith("You are Ada Berg, a coach for people who lead their first team.")
     assert "Simmer it for twenty-five minutes." in system
@@ -63,7 +64,7 @@ async def test_history_reaches_the_model_in_order(
 ) -> None:
     first = await talk("How long does the pepper soup simmer?")
     await talk("When should I give feedback?")
-    sent = provider.requests_to("/chat/completions")[-1].json["messages"]
+    sent = asked_for_answers(provider)[-1].json["messages"]
     assert [message["role"] for message in sent] == ["system", "user", "assistant", "user"]
     assert sent[2]["content"] == first.content
 
@@ -125,7 +126,7 @@ async def test_stop_keeps_what_was_said_and_charges_for_it(
     provider.next(SLOW)
     started = await start_turn(session=session, content=QUESTION)
     async with asyncio.timeout(20):
-        while not provider.requests_to("/chat/completions"):  # noqa: ASYNC110  (another thread's list)
+        while not asked_for_answers(provider):  # noqa: ASYNC110  (another thread's list)
             await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)
     await stop_answer(session=session, answer_id=started.answer_id)
@@ -159,7 +160,7 @@ async def test_twenty_sends_of_one_client_message_id_are_one_turn(
     )
     await wait_for_answer(answer_id=turns[0].answer_id, timeout_seconds=30)
     assert len({turn.answer_id for turn in turns}) == 1
-    assert len(provider.requests_to("/chat/completions")) == 1
+    assert len(asked_for_answers(provider)) == 1
     assert await session.messages.acount() == 2
     assert await CostRecord.objects.filter(purpose=Purpose.CHAT).acount() == 1
 
@@ -192,6 +193,6 @@ async def test_open_clone_without_passages_answers_as_general_and_records_the_ga
     provider.next(Fault(path="/chat/completions", answer="My material does not cover it. In general, yes."))
     answer = await talk("Zyzzyva quokka?")
     assert answer.content.startswith("My material does not cover it.")
-    assert "NO PASSAGE" in provider.requests_to("/chat/completions")[-1].json["messages"][0]["content"]
+    assert "NO PASSAGE" in asked_for_answers(provider)[-1].json["messages"][0]["content"]
     assert await clone.knowledge_gaps.acount() == 1
     assert await answer.citations.acount() == 0

@@ -90,6 +90,15 @@ class Conversation {
     delete title.dataset.untitled;
   }
 
+  /** A title of the model's, or one that another tab gave. */
+  onTitle({ title }) {
+    const line = this.root.querySelector("[data-title]");
+    line.textContent = title;
+    delete line.dataset.untitled;
+    this.root.querySelector("[data-page-title]").textContent = `Conversation with ${this.root.dataset.cloneName}: ${title}`;
+    document.title = `${title} · CloneAI`;
+  }
+
   /** Sends what is not confirmed yet. The same id again is the same turn, so this is safe at any time. */
   flushOutbox() {
     if (!this.outbox) return;
@@ -186,6 +195,7 @@ class Conversation {
     if (frame.type === "user_message") this.onUserMessage(frame);
     else if (frame.type === "ai_response_start") this.onStart(frame);
     else if (frame.type === "ai_response_chunk") this.onChunk(frame);
+    else if (frame.type === "session_title") this.onTitle(frame);
     else if (frame.type === "error") this.onError(frame);
     this.showState();
   }
