@@ -20,7 +20,7 @@ from cloneai.privacy.downloads import send_archive
 from cloneai.privacy.erasure import ErasureRefused, Receipt, erase_person
 from cloneai.privacy.exports import hand_over_path
 from cloneai.privacy.forms import AdminEraseForm
-from cloneai.privacy.tables import TABLES, name_rows
+from cloneai.privacy.tables import TABLES, name_counts
 
 admin.site.unregister(User)
 
@@ -94,5 +94,5 @@ class PersonalDataAdmin(PersonAdmin):
             "admin/privacy/receipt.html",
             title="The person is erased",
             receipt=receipt,
-            rows=[(name_rows(label), number) for label, number in receipt.rows.items()],
+            rows=name_counts(receipt.rows),
         )

@@ -25,6 +25,8 @@ class EraseForm(forms.Form):
         required=False,
     )
 
+    field_order = ("with_clones", "email", "password")
+
     def __init__(self, *args: Any, person: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.person = person

@@ -103,7 +103,7 @@ TABLES = (
         hidden=("session_key", "session_data"),
         find=find_logins,
     ),
-    PersonalTable(name="exports", model="accounts.DataExport", path="user", title="Archives like this one"),
+    PersonalTable(name="archives", model="accounts.DataExport", path="user", title="Archives of your data"),
     PersonalTable(
         name="invitations",
         model="clones.Clone_invited_users",
@@ -281,6 +281,10 @@ WITHOUT_PERSON = {
 }
 
 
-def name_rows(label: str) -> str:
-    """What the rows of a model are, for people: "unanswered questions"."""
-    return next((table.name.replace("_", " ") for table in TABLES if table.model == label), label)
+def name_counts(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Counts by model as people read them, in the order of `TABLES`: ("unanswered questions", 3)."""
+    names: dict[str, str] = {}
+    for table in TABLES:
+        names.setdefault(table.model, table.name.replace("_", " "))
+    known = [(name, counts[label]) for label, name in names.items() if label in counts]
+    return known + [(label, number) for label, number in counts.items() if label not in names]

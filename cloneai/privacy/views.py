@@ -19,7 +19,7 @@ from cloneai.privacy.downloads import send_archive
 from cloneai.privacy.erasure import ErasureRefused, erase_person
 from cloneai.privacy.exports import archive_path, latest_export, request_export
 from cloneai.privacy.forms import EraseForm
-from cloneai.privacy.tables import TABLES, name_rows
+from cloneai.privacy.tables import TABLES, name_counts
 
 SCRIPT_HEADER = (
     "X-Requested-With"  # sent by our script: it wants the state of the archive instead of the page
@@ -103,7 +103,7 @@ def erased(request: HttpRequest) -> HttpResponse:
         raise Http404
     context = {
         "receipt": receipt,
-        "rows": [(name_rows(label), number) for label, number in receipt["rows"].items()],
+        "rows": name_counts(receipt["rows"]),
         "as_json": json.dumps(receipt, indent=2, ensure_ascii=False),
     }
     return render(request, "privacy/erased.html", context)

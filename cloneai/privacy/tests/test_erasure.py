@@ -51,9 +51,11 @@ def find_text(text: str) -> set[str]:
 
 
 def test_fixture_fills_every_table_of_a_member(settled: User) -> None:
-    """Otherwise the tests below would prove nothing for an empty one."""
     own = [table for table in TABLES if table.fate != Fate.ERASED_WITH_CLONES]
-    assert [table.name for table in own if not table.rows(person_id=settled.pk).exists()] == []
+    empty = [table.name for table in own if not table.rows(person_id=settled.pk).exists()]
+    assert empty == [], (
+        "Add a row to `settled` in conftest.py: the tests below prove nothing for an empty table."
+    )
 
 
 def test_nothing_that_leads_to_the_person_or_quotes_them_stays(settled: User) -> None:
@@ -81,8 +83,10 @@ def test_receipt_names_what_stays_and_why(settled: User) -> None:
     assert {kept.table: kept.rows for kept in receipt.kept} == {
         "accounts.AuditEntry": 1,
         "billing.CostRecord": 1,
+        "billing.DailyPersonUsage": 1,
         "billing.Reservation": 1,
         "billing.SpendAccount": 1,
+        "billing.SpendAlert": 1,
         "knowledge.Document": 1,
     }
     assert all(kept.reason for kept in receipt.kept)
