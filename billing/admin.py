@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.urls import URLPattern, path
 from unfold.decorators import display
 
+from billing.admin_performance import show_performance
 from billing.admin_report import show_report
 from billing.models import CostRecord, ModelPrice
 from cloneai.accounts.admin_access import (
@@ -82,7 +83,12 @@ class CostRecordAdmin(ReadOnlyAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         report = self.admin_site.admin_view(partial(show_report, self))
-        return [path("report/", report, name="billing_report"), *super().get_urls()]
+        performance = self.admin_site.admin_view(partial(show_performance, self))
+        return [
+            path("report/", report, name="billing_report"),
+            path("performance/", performance, name="billing_performance"),
+            *super().get_urls(),
+        ]
 
     def get_queryset(self, request: StaffRequest) -> QuerySet[CostRecord]:
         return super().get_queryset(request).select_related("user", "clone")

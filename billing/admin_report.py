@@ -1,23 +1,25 @@
-"""The cost report in the admin: one period, one grouping, a table with a way down to the single calls."""
+"""The cost report in the admin: a period, a grouping, a chart, a table, and a way down to the single calls."""
 
-from datetime import date, timedelta
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from django import forms
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponseBase
 from django.urls import reverse
 
+from billing.alerts import list_alerts
+from billing.charts import Chart, Series, by_month, draw_days, draw_ranking
+from billing.csv_export import build_csv
 from billing.models import utc_today
+from billing.periods import Period, list_presets, read_period
 from billing.reports import CostReport, CostRow, GroupBy, cost_report
 from cloneai.accounts.admin_access import StaffRequest
 
 if TYPE_CHECKING:
     from billing.admin import CostRecordAdmin
 
-DEFAULT_DAYS = 30
-MAX_DAYS = 3660
 TABS = {
     GroupBy.DAY: "By day",
     GroupBy.USER: "By person",
@@ -25,7 +27,7 @@ TABS = {
     GroupBy.CLONE: "By clone",
     GroupBy.PURPOSE: "By purpose",
 }
-# How the list of single calls is filtered for a group.
+# How the list of single calls is filtered for a group, and for the group of calls that belong to none.
 LOOKUPS = {
     GroupBy.DAY: "day__exact",
     GroupBy.USER: "user__id__exact",
@@ -33,69 +35,126 @@ LOOKUPS = {
     GroupBy.CLONE: "clone",
     GroupBy.PURPOSE: "purpose__exact",
 }
-
-
-class DayInput(forms.DateInput):
-    input_type = "date"
-
-    def __init__(self) -> None:
-        super().__init__(format="%Y-%m-%d", attrs={"class": "ax-input"})
-
-
-class PeriodForm(forms.Form):
-    """Two UTC days, both included. Without them: the last 30 days."""
-
-    first_day = forms.DateField(label="From", required=False, widget=DayInput())
-    last_day = forms.DateField(label="To", required=False, widget=DayInput())
-    group_by = forms.ChoiceField(choices=list(TABS.items()), required=False, widget=forms.HiddenInput())
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
-        first_day, last_day = cleaned.get("first_day"), cleaned.get("last_day")
-        if first_day and last_day and first_day > last_day:
-            raise forms.ValidationError("The first day is after the last one.")
-        if first_day and (last_day or utc_today()) - first_day > timedelta(days=MAX_DAYS):
-            raise forms.ValidationError("Ask for at most ten years at once.")
-        return cleaned
-
-    def period(self) -> tuple[date, date]:
-        chosen = self.cleaned_data if self.is_valid() else {}
-        last_day = chosen.get("last_day") or utc_today()
-        first_day = chosen.get("first_day") or last_day - timedelta(days=DEFAULT_DAYS - 1)
-        return min(first_day, last_day), last_day
+CSV_HEADER = (
+    "Calls",
+    "Input tokens",
+    "Cached input tokens",
+    "Output tokens",
+    "Cost (USD)",
+    "Share",
+    "Cost before (USD)",
+)
+RANKED = 10
 
 
 def show_report(model_admin: "CostRecordAdmin", request: StaffRequest) -> HttpResponseBase:
-    """Costs that this member of staff may see; two queries beside the frame's."""
+    """Costs that this member of staff may see, as a page or, with `format=csv`, as a file."""
     if not model_admin.has_view_permission(request):
         raise PermissionDenied
     asked = request.GET.get("group_by", "")
     group_by = GroupBy(asked) if asked in list(GroupBy) else GroupBy.DAY
-    asked_form = PeriodForm({**request.GET.dict(), "group_by": group_by.value})
-    first_day, last_day = asked_form.period()
-    shown = {"first_day": first_day, "last_day": last_day, "group_by": group_by.value}
-    form = PeriodForm(shown) if asked_form.is_valid() else asked_form
-    report = cost_report(viewer=request.user, group_by=group_by, first_day=first_day, last_day=last_day)
-    days = {"first_day": first_day, "last_day": last_day}
+    period = read_period(request.GET)
+    report = cost_report(
+        viewer=request.user,
+        group_by=group_by,
+        first_day=period.first_day,
+        last_day=period.last_day,
+        is_compared=True,
+    )
+    heading = TABS[group_by].removeprefix("By ").capitalize()
+    if request.GET.get("format") == "csv":
+        return _export(report, heading=heading)
+    grouping = {"group_by": group_by.value}
     return model_admin.render(
         request,
         "admin/billing/report.html",
         title="Cost report",
-        form=form,
+        period=period,
+        presets=preset_links(period, **grouping),
+        hidden=grouping,
+        csv_url=f"?{urlencode({**period.query, **grouping, 'format': 'csv'})}",
         report=report,
         rows=[(row, _records_url(report, row)) for row in report.rows],
+        chart=_draw(report, period=period),
         tabs=[
-            (f"?{urlencode({**days, 'group_by': key.value})}", label, key == group_by)
+            (f"?{urlencode({**period.query, 'group_by': key.value})}", label, key == group_by)
             for key, label in TABS.items()
         ],
-        heading=TABS[group_by].removeprefix("By ").capitalize(),
+        heading=heading,
+        spend_alerts=list_alerts(viewer=request.user),
     )
 
 
-def _records_url(report: CostReport, row: CostRow) -> str:
-    """The single calls of a group; none for calls of nobody, which no filter names."""
-    if not row.key:
-        return ""
-    period = {"day__gte": report.first_day, "day__lte": report.last_day}
-    filters = {LOOKUPS[report.group_by]: row.key, **(period if report.group_by != GroupBy.DAY else {})}
+def preset_links(period: Period, **others: str) -> list[tuple[str, str, bool]]:
+    """Address, name and whether it is the one shown, of each usual period."""
+    return [
+        (
+            f"?{urlencode({'first_day': first_day, 'last_day': last_day, **others})}",
+            name,
+            (first_day, last_day) == (period.first_day, period.last_day),
+        )
+        for name, first_day, last_day in list_presets(today=utc_today())
+    ]
+
+
+def records_url(**filters: Any) -> str:
     return f"{reverse('admin:billing_costrecord_changelist')}?{urlencode(filters)}"
+
+
+def show_usd(value: float) -> str:
+    """As many digits as an axis has room for."""
+    if value >= 1000:
+        return f"${value:,.0f}"
+    return f"${value:.2f}" if value >= 1 or value == 0 else f"${value:.2g}"
+
+
+def _records_url(report: CostReport, row: CostRow) -> str:
+    """The single calls of a group."""
+    filters: dict[str, Any] = (
+        {LOOKUPS[report.group_by]: row.key} if row.key else {f"{report.group_by}__isnull": True}
+    )
+    if report.group_by != GroupBy.DAY:
+        filters |= {"day__gte": report.first_day, "day__lte": report.last_day}
+    return records_url(**filters)
+
+
+def _draw(report: CostReport, *, period: Period) -> Chart | None:
+    if not report.rows:
+        return None
+    if report.group_by == GroupBy.DAY:
+        costs = {row.key: row.cost_usd for row in report.rows}
+        days, values = by_month(period.days, [costs.get(day.isoformat(), Decimal(0)) for day in period.days])
+        title = "Cost by day, US dollars" if len(days) == len(period.days) else "Cost by month, US dollars"
+        columns = [Series(name="cost", style="first", values=values)]
+        return draw_days(title=title, days=days, columns=columns, show=show_usd)
+    return draw_ranking(
+        title=f"Cost {TABS[report.group_by].lower()}, US dollars", rows=_ranked(report.rows), show=show_usd
+    )
+
+
+def _ranked(rows: Sequence[CostRow]) -> list[tuple[str, Decimal]]:
+    """The dearest groups, and all others as one."""
+    shown = [(row.label, row.cost_usd) for row in rows[:RANKED]]
+    if others := rows[RANKED:]:
+        shown.append((f"{len(others)} others", sum((row.cost_usd for row in others), Decimal(0))))
+    return shown
+
+
+def _export(report: CostReport, *, heading: str) -> HttpResponseBase:
+    return build_csv(
+        file_name=f"costs-by-{report.group_by}-{report.first_day}-{report.last_day}.csv",
+        header=(heading, *CSV_HEADER),
+        rows=(
+            (
+                row.label,
+                row.calls,
+                row.input_tokens,
+                row.cached_input_tokens,
+                row.output_tokens,
+                f"{row.cost_usd:f}",
+                f"{row.share:f}",
+                f"{row.previous_cost_usd:f}",
+            )
+            for row in (*report.rows, report.total)
+        ),
+    )

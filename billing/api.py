@@ -10,14 +10,8 @@ from ninja.errors import HttpError
 from pydantic import Field
 
 from billing.models import utc_today
-from billing.reports import (
-    CostRow,
-    GroupBy,
-    Percentiles,
-    PerformanceReport,
-    cost_report,
-    performance_report,
-)
+from billing.performance import Percentiles, PerformanceReport, performance_report
+from billing.reports import CostRow, GroupBy, cost_report
 from cloneai.accounts.models import User
 
 router = Router()

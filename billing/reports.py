@@ -1,30 +1,30 @@
-"""Costs and performance, summed by PostgreSQL over the ledger. Enter: `cost_report`, `performance_report`.
+"""Costs by day, person, clone, model or purpose, summed by PostgreSQL. Enter: `cost_report`.
 
-Both see what `CostRecord.objects.visible_to(viewer)` lets the viewer see: reviewers everything, experts their
-clones and themselves, members themselves. Days are UTC and inclusive; money is `Decimal` US dollars.
+A report sees what `CostRecord.objects.visible_to(viewer)` lets the viewer see: reviewers everything, experts
+their clones, members themselves. Closed days come from the rollup, all others from the ledger. Days are UTC and
+inclusive; money is `Decimal` US dollars.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
-from django.contrib.postgres.fields import ArrayField
-from django.db.models import Aggregate, Avg, Count, F, FloatField, Q, Sum
+from django.db.models import Count, F, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
-from billing.models import CostRecord, Outcome, Purpose
+from billing.models import CostRecord, DailyPersonUsage, DailyUsage, Purpose
+from billing.rollup import find_rolled_days
 from cloneai.accounts.models import User
 from clones.models import Clone
 
 GONE = "Nobody, or deleted"
 ZERO = Decimal(0)
-# A stopped answer did what was asked of it.
-SUCCEEDED = Q(outcome__in=[Outcome.SUCCESS, Outcome.STOPPED])
+SHARE_PRECISION = Decimal("0.0001")
 
 
 class GroupBy(StrEnum):
@@ -37,7 +37,10 @@ class GroupBy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostRow:
-    """One group's sums. `key` is what the group is filtered by, `share` its part of the cost, 0 to 1."""
+    """One group's sums. `key` is what the group is filtered by, `share` its part of the cost, 0 to 1.
+
+    `previous_cost_usd` is the group's cost in the period before, None when that was not asked for.
+    """
 
     key: str
     label: str
@@ -47,6 +50,14 @@ class CostRow:
     output_tokens: int
     cost_usd: Decimal
     share: Decimal
+    previous_cost_usd: Decimal | None = None
+
+    @property
+    def trend_percent(self) -> Decimal | None:
+        """Growth against the period before: 25 is a quarter more. None without a cost to compare with."""
+        if not self.previous_cost_usd:
+            return None
+        return ((self.cost_usd / self.previous_cost_usd - 1) * 100).quantize(Decimal("0.1"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,131 +72,77 @@ class CostReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Percentiles:
-    """Milliseconds; None when nothing was measured."""
+class Sums:
+    """What is added up of some calls."""
 
-    p50_ms: float | None
-    p95_ms: float | None
-    p99_ms: float | None
+    calls: int = 0
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: Decimal = ZERO
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelPerformance:
-    model: str
-    requests: int
-    successful: int
-    failed: int
-    tokens: int
-    cost_usd: Decimal
-    latency: Percentiles
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PerformanceReport:
-    """The guide's report, and what it lacks. Times are those of successful calls; cost counts every call."""
-
-    since: datetime
-    until: datetime
-    total_requests: int
-    successful_requests: int
-    failed_requests: int
-    success_rate: Decimal  # percent
-    total_tokens: int
-    total_cost_usd: Decimal
-    cost_per_token_usd: Decimal
-    average_response_time_ms: float | None
-    latency: Percentiles
-    time_to_first_token: Percentiles
-    retries: int
-    by_model: tuple[ModelPerformance, ...]
-    errors_by_type: Mapping[str, int]
+    def __add__(self, other: "Sums") -> "Sums":
+        return Sums(
+            calls=self.calls + other.calls,
+            input_tokens=self.input_tokens + other.input_tokens,
+            cached_input_tokens=self.cached_input_tokens + other.cached_input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cost_usd=self.cost_usd + other.cost_usd,
+        )
 
 
-class PercentileCont(Aggregate):
-    """PostgreSQL's interpolated 50th, 95th and 99th percentile, as one array from one sort."""
-
-    function = "percentile_cont"
-    template = "%(function)s(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY %(expressions)s)"
-    output_field = ArrayField(FloatField())
-
-
+NOTHING = Sums()
+# Not named like the columns, which an annotation may not be.
 SUMS = {
-    "calls": Count("pk"),
     "sum_input": Coalesce(Sum("input_tokens"), 0),
     "sum_cached": Coalesce(Sum("cached_input_tokens"), 0),
     "sum_output": Coalesce(Sum("output_tokens"), 0),
     "sum_cost": Coalesce(Sum("cost_usd"), ZERO),
 }
+RECORD_SUMS = {"sum_calls": Count("pk"), **SUMS}
+ROLLUP_SUMS = {"sum_calls": Coalesce(Sum("calls"), 0), **SUMS}
 
 
 def cost_report(
-    *, viewer: User | AnonymousUser, group_by: GroupBy, first_day: date, last_day: date
+    *,
+    viewer: User | AnonymousUser,
+    group_by: GroupBy,
+    first_day: date,
+    last_day: date,
+    is_compared: bool = False,
 ) -> CostReport:
-    """Sums by group; one query, and one more for the names of people or clones."""
-    column = f"{group_by}_id" if group_by in (GroupBy.USER, GroupBy.CLONE) else group_by.value
-    order = "day" if group_by == GroupBy.DAY else "-sum_cost"
-    found: list[Any] = list(
-        CostRecord.objects.visible_to(viewer)
-        .filter(day__range=(first_day, last_day))
-        .values(group=F(column))
-        .annotate(**SUMS)
-        .order_by(order)
-    )
-    total_cost = sum((row["sum_cost"] for row in found), ZERO)
-    label = _labels(group_by=group_by, keys=[row["group"] for row in found], viewer=viewer)
-    rows = tuple(
-        _cost_row(key=row["group"], label=label(row["group"]), sums=row, total_cost=total_cost)
-        for row in found
-    )
-    sums = {name: sum((row[name] for row in found), ZERO if name == "sum_cost" else 0) for name in SUMS}
-    total = _cost_row(key="", label="Total", sums=sums, total_cost=total_cost)
-    return CostReport(group_by=group_by, first_day=first_day, last_day=last_day, rows=rows, total=total)
+    """Sums by group, on demand with the same of as many days before.
 
+    Three queries a period, and one more for the names of people or clones.
+    """
+    found = _sum_by_group(viewer=viewer, group_by=group_by, first_day=first_day, last_day=last_day)
+    before: dict[Any, Sums] | None = None
+    if is_compared:
+        earlier = period_before(first_day=first_day, last_day=last_day)
+        before = _sum_by_group(viewer=viewer, group_by=group_by, first_day=earlier[0], last_day=earlier[1])
+        if group_by == GroupBy.DAY:  # the first day against the first day, and so on
+            before = {day + (first_day - earlier[0]): sums for day, sums in before.items()}
+    total = sum(found.values(), NOTHING)
+    label = _labels(group_by=group_by, keys=list(found), viewer=viewer)
 
-def performance_report(
-    *, viewer: User | AnonymousUser, since: datetime, until: datetime
-) -> PerformanceReport:
-    """How the calls of a period went; three queries."""
-    # Any: django-stubs cannot follow annotations that come as a dictionary
-    records: Any = CostRecord.objects.visible_to(viewer).filter(created_at__gte=since, created_at__lt=until)
-    measures: dict[str, Any] = {
-        **SUMS,
-        "successful": Count("pk", filter=SUCCEEDED),
-        "latency": PercentileCont("latency_ms", filter=SUCCEEDED),
-    }
-    whole = records.aggregate(
-        **measures,
-        average=Avg("latency_ms", filter=SUCCEEDED),
-        first_token=PercentileCont("time_to_first_token_ms", filter=SUCCEEDED),
-        sum_retries=Coalesce(Sum("retries"), 0),
-    )
-    by_model = records.values("model").annotate(**measures).order_by("-calls", "model")
-    errors = (
-        records.exclude(error_type="")
-        .values_list("error_type")
-        .annotate(count=Count("pk"))
-        .order_by("-count")
-    )
-    calls, tokens, cost = whole["calls"], whole["sum_input"] + whole["sum_output"], whole["sum_cost"]
-    return PerformanceReport(
-        since=since,
-        until=until,
-        total_requests=calls,
-        successful_requests=whole["successful"],
-        failed_requests=calls - whole["successful"],
-        success_rate=(Decimal(100) * whole["successful"] / calls if calls else ZERO).quantize(
-            Decimal("0.01")
+    def row(key: Any, name: str, sums: Sums, previous: Sums | None) -> CostRow:
+        return _cost_row(key=key, label=name, sums=sums, total_cost=total.cost_usd, previous=previous)
+
+    return CostReport(
+        group_by=group_by,
+        first_day=first_day,
+        last_day=last_day,
+        rows=tuple(
+            row(key, label(key), sums, None if before is None else before.get(key, NOTHING))
+            for key, sums in _in_order(found, by_key=group_by == GroupBy.DAY)
         ),
-        total_tokens=tokens,
-        total_cost_usd=cost,
-        cost_per_token_usd=(cost / tokens).quantize(Decimal("0.0000000001")) if tokens else ZERO,
-        average_response_time_ms=None if whole["average"] is None else float(whole["average"]),
-        latency=_percentiles(whole["latency"]),
-        time_to_first_token=_percentiles(whole["first_token"]),
-        retries=whole["sum_retries"],
-        by_model=tuple(_model_performance(row) for row in by_model),
-        errors_by_type=dict(errors),
+        total=row(None, "Total", total, None if before is None else sum(before.values(), NOTHING)),
     )
+
+
+def period_before(*, first_day: date, last_day: date) -> tuple[date, date]:
+    """As many days, ending the day before the period begins."""
+    return first_day - (last_day - first_day) - timedelta(days=1), first_day - timedelta(days=1)
 
 
 def session_cost_usd(session_id: UUID) -> Decimal:
@@ -193,6 +150,53 @@ def session_cost_usd(session_id: UUID) -> Decimal:
     return CostRecord.objects.filter(session=session_id).aggregate(cost=Coalesce(Sum("cost_usd"), ZERO))[
         "cost"
     ]
+
+
+def days_of_ledger(
+    *, viewer: User | AnonymousUser, first_day: date, last_day: date
+) -> tuple[frozenset[date], list[date]]:
+    """The period's days that this viewer's report reads from the rollup, and those of the ledger; one query.
+
+    A member's own calls are few, and are always read from the ledger.
+    """
+    is_staff = isinstance(viewer, User) and (viewer.is_reviewer or viewer.is_expert)
+    rolled = find_rolled_days(first_day=first_day, last_day=last_day) if is_staff else frozenset()
+    every_day = (first_day + timedelta(days=number) for number in range((last_day - first_day).days + 1))
+    return rolled, [day for day in every_day if day not in rolled]
+
+
+def _sum_by_group(
+    *, viewer: User | AnonymousUser, group_by: GroupBy, first_day: date, last_day: date
+) -> dict[Any, Sums]:
+    """Sums by the group's raw key, from the rollup and from the ledger."""
+    column = f"{group_by}_id" if group_by in (GroupBy.USER, GroupBy.CLONE) else group_by.value
+    rolled, days = days_of_ledger(viewer=viewer, first_day=first_day, last_day=last_day)
+    table: Any = DailyPersonUsage if group_by == GroupBy.USER else DailyUsage
+    found: dict[Any, Sums] = {}
+    if rolled:
+        rows = table.objects.visible_to(viewer).filter(day__range=(first_day, last_day))
+        _add_groups(found, rows, column=column, sums=ROLLUP_SUMS)
+    if days:
+        records = CostRecord.objects.visible_to(viewer).filter(day__in=days)
+        _add_groups(found, records, column=column, sums=RECORD_SUMS)
+    return found
+
+
+def _add_groups(found: dict[Any, Sums], rows: QuerySet[Any], *, column: str, sums: Mapping[str, Any]) -> None:
+    for row in rows.order_by().values(group=F(column)).annotate(**sums):
+        found[row["group"]] = found.get(row["group"], NOTHING) + Sums(
+            calls=row["sum_calls"],
+            input_tokens=row["sum_input"],
+            cached_input_tokens=row["sum_cached"],
+            output_tokens=row["sum_output"],
+            cost_usd=row["sum_cost"],
+        )
+
+
+def _in_order(found: Mapping[Any, Sums], *, by_key: bool) -> Iterable[tuple[Any, Sums]]:
+    if by_key:
+        return sorted(found.items())
+    return sorted(found.items(), key=lambda item: (-item[1].cost_usd, -item[1].calls, str(item[0])))
 
 
 def _labels(*, group_by: GroupBy, keys: list[Any], viewer: User | AnonymousUser) -> Callable[[Any], str]:
@@ -209,32 +213,16 @@ def _labels(*, group_by: GroupBy, keys: list[Any], viewer: User | AnonymousUser)
     return lambda key: GONE if key is None else names.get(key, str(key))
 
 
-def _cost_row(*, key: Any, label: str, sums: Mapping[str, Any], total_cost: Decimal) -> CostRow:
-    share = sums["sum_cost"] / total_cost if total_cost else ZERO
+def _cost_row(*, key: Any, label: str, sums: Sums, total_cost: Decimal, previous: Sums | None) -> CostRow:
+    share = sums.cost_usd / total_cost if total_cost else ZERO
     return CostRow(
         key="" if key is None else str(key),
         label=label,
-        calls=sums["calls"],
-        input_tokens=sums["sum_input"],
-        cached_input_tokens=sums["sum_cached"],
-        output_tokens=sums["sum_output"],
-        cost_usd=sums["sum_cost"],
-        share=share.quantize(Decimal("0.0001")),
+        calls=sums.calls,
+        input_tokens=sums.input_tokens,
+        cached_input_tokens=sums.cached_input_tokens,
+        output_tokens=sums.output_tokens,
+        cost_usd=sums.cost_usd,
+        share=share.quantize(SHARE_PRECISION),
+        previous_cost_usd=None if previous is None else previous.cost_usd,
     )
-
-
-def _model_performance(row: Mapping[str, Any]) -> ModelPerformance:
-    return ModelPerformance(
-        model=row["model"],
-        requests=row["calls"],
-        successful=row["successful"],
-        failed=row["calls"] - row["successful"],
-        tokens=row["sum_input"] + row["sum_output"],
-        cost_usd=row["sum_cost"],
-        latency=_percentiles(row["latency"]),
-    )
-
-
-def _percentiles(values: list[float] | None) -> Percentiles:
-    p50, p95, p99 = values or (None, None, None)
-    return Percentiles(p50_ms=p50, p95_ms=p95, p99_ms=p99)

@@ -22,6 +22,7 @@ CONVERSATIONS: tuple[Link, ...] = (("Conversations", "chat_chatsession_changelis
 SUMMARIES: tuple[Link, ...] = (("Summaries", "chat_sessionsummary_changelist", "summarize"),)
 COSTS: tuple[Link, ...] = (
     ("Cost report", "billing_report", "payments"),
+    ("Performance", "billing_performance", "speed"),
     ("Single calls", "billing_costrecord_changelist", "receipt_long"),
 )
 ADMINISTRATION: tuple[Link, ...] = (

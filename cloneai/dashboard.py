@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Count, Q, QuerySet, Sum
 from django.urls import reverse
 
+from billing.alerts import list_alerts
 from billing.models import CostRecord, utc_today
 from chat.models import ChatSession, KnowledgeGap, ReviewState, SessionSummary, SummaryStatus
 from cloneai.accounts.admin_access import StaffRequest
@@ -28,10 +29,16 @@ class Figure:
 
 
 def build_dashboard(request: StaffRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Called by unfold for the index page; at most eight queries."""
+    """Called by unfold for the index page; at most eleven queries."""
     user = request.user
     clones = list(summarise_clones(user=user)[:CLONES_SHOWN]) if user.is_expert else []
-    return {**context, "figures": list_figures(user=user), "clones": clones, "is_expert": user.is_expert}
+    return {
+        **context,
+        "figures": list_figures(user=user),
+        "clones": clones,
+        "is_expert": user.is_expert,
+        "spend_alerts": list_alerts(viewer=user),
+    }
 
 
 def summarise_clones(*, user: User) -> QuerySet[Clone]:

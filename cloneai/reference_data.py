@@ -10,8 +10,10 @@ EVERY_MINUTE = {
     "Interrupt answers whose writer died (half past)": ("chat.tasks.interrupt_stale", timedelta(seconds=30)),
     "Pick up documents that a dead worker left": ("knowledge.tasks.sweep", timedelta(seconds=15)),
     "Settle provider calls whose process died": ("billing.tasks.settle_abandoned", timedelta(seconds=45)),
+    "Warn staff about limits that are reached": ("billing.tasks.warn_about_limits", timedelta(seconds=50)),
 }
 EVERY_HOUR = {
+    "Sum up the costs of closed days": "billing.tasks.roll_up_closed_days",
     "Remove archives of people's data past their time": "cloneai.privacy.tasks.remove_expired_exports"
 }
 EVERY_NIGHT = {"Delete what is older than the retention settings": "cloneai.privacy.tasks.apply_retention"}

@@ -15,7 +15,16 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connections
 from django.test import Client
 
-from billing.models import CostRecord, Outcome, Purpose, Reservation, ReservationState, SpendAccount
+from billing.models import (
+    CostRecord,
+    Outcome,
+    Purpose,
+    Reservation,
+    ReservationState,
+    SpendAccount,
+    SpendAlert,
+)
+from billing.rollup import roll_up_day
 from chat.models import (
     ChatSession,
     Citation,
@@ -123,6 +132,10 @@ def settled(member: User, reviewer: User, clone: Clone, other_clone: Clone) -> U
     """The member with rows in every table, some of them written by staff."""
     session = talk(user=member, clone=clone, text=SECRET)
     pay(user=member, session=session)
+    roll_up_day(day=DAY)
+    SpendAlert.objects.create(
+        scope="user", owner_id=member.pk, day=DAY, percent=100, limit_usd=1, spent_usd=1
+    )
     address = EmailAddress.objects.create(user=member, email=member.email, primary=True)
     EmailConfirmation.objects.create(email_address=address, key="k")
     ApiKey.issue(user=member, name=f"{SECRET} laptop")
