@@ -92,8 +92,9 @@ def _open_entry(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
 
 
 def _write_readme(*, person: User, lines: Iterable[str]) -> str:
-    """The archive explained; only tables that hold something of this person are named."""
-    own = [table for table in TABLES if table.rows(person_id=person.pk).exists()]
+    """The archive explained; what stays or is left out is named only where there are rows of this person."""
+    explained = (table for table in TABLES if table.reason or table.not_exported)
+    own = [table for table in explained if table.rows(person_id=person.pk).exists()]
     left_out = [f"- {table.title}. {table.not_exported}" for table in own if table.not_exported]
     kept = [f"- {table.title}. {table.reason}" for table in own if table.reason]
     parts = [

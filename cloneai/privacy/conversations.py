@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
+from django.db.models import Prefetch
 from django.utils.text import slugify
 
-from chat.models import ChatSession, Message, Role, SessionSummary, SummaryStatus
+from chat.models import ChatSession, Citation, Message, Role, SessionSummary, SummaryStatus
 
 SLUG_CHARS = 50
 
@@ -25,7 +26,13 @@ def _name_file(session: ChatSession) -> str:
 
 
 def _write_conversation(session: ChatSession) -> str:
-    messages = session.messages.filter(is_current=True).order_by("created_at").prefetch_related("citations")
+    citations = Citation.objects.filter(is_cited=True).only("message", "number", "title", "page")
+    messages = (
+        session.messages.filter(is_current=True)
+        .order_by("created_at")
+        .only("session", "role", "content", "created_at", "rating", "rating_comment")
+        .prefetch_related(Prefetch("citations", citations))
+    )
     parts = [
         f"# {session}",
         f"With {session.clone.name}, an AI clone. Begun on {session.created_at:%d %B %Y at %H:%M} UTC.",
@@ -39,8 +46,7 @@ def _write_conversation(session: ChatSession) -> str:
 def _write_message(message: Message, *, clone_name: str) -> str:
     speaker = "You" if message.role == Role.USER else clone_name
     parts = [f"## {speaker}, {message.created_at:%Y-%m-%d %H:%M}", message.content or "(no text)"]
-    cited = [source for source in message.citations.all() if source.is_cited]
-    if cited:
+    if cited := message.citations.all():
         parts.append("\n".join(f"- [{source.number}] {source.title}, page {source.page}" for source in cited))
     if message.rating:
         rating = f"Your rating: {message.get_rating_display()}."

@@ -17,6 +17,7 @@ from django_q.models import OrmQ
 
 from cloneai.accounts.models import DataExport, ExportStatus, User
 from cloneai.privacy.archive import write_archive
+from cloneai.privacy.conversations import write_conversations
 from cloneai.privacy.exports import (
     LOST_AFTER,
     archive_path,
@@ -110,6 +111,15 @@ def test_conversation_titles_cannot_leave_their_folder(member: User, clone: Clon
     assert len(names) == 1
     assert ".." not in names[0]
     assert names[0].count("/") == 1
+
+
+def test_conversations_are_read_in_three_queries_each(
+    member: User, clone: Clone, django_assert_num_queries: Any
+) -> None:
+    for number in range(3):
+        talk(user=member, clone=clone, text=f"soup {number}")
+    with django_assert_num_queries(1 + 3 * 3):
+        assert len(list(write_conversations(person_id=member.pk))) == 3
 
 
 def test_readme_names_what_there_is_and_what_would_stay(settled: User, read_archive: Any) -> None:
