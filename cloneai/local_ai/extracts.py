@@ -10,18 +10,12 @@ import numpy as np
 
 from cloneai.local_ai.conversation import subject_words
 from cloneai.local_ai.embedding import embed_texts
+from cloneai.local_ai.forms import VERBS_FIRST
 from cloneai.local_ai.language import STOP_WORDS, find_words, is_question_word, stem
 from cloneai.local_ai.transcripts import Extract, Turn, split_turns
 
-_VERBS_FIRST = (
-    "add|agree|aim|allow|ask|avoid|book|bring|build|buy|call|check|choose|close|collect|cover|cut|decide|delegate|"
-    "describe|do|drink|eat|end|feed|find|finish|follow|get|give|go|hand|hold|keep|leave|let|limit|list|look|make|measure|"
-    "meet|move|name|never|note|open|pick|plan|practise|practice|prepare|put|read|record|reduce|remove|replace|review|"
-    "schedule|send|set|shift|sit|sleep|speak|spend|start|stay|stop|take|talk|tell|test|track|try|turn|use|wait|wake|walk|"
-    "wear|work|write"
-)
 _ACTION = re.compile(
-    rf"^(?:please |then |next,? |first,? |second,? |finally,? |always |also,? |just )*(?:{_VERBS_FIRST})\b"
+    rf"^(?:please |then |next,? |first,? |second,? |finally,? |always |also,? |just )*(?:{VERBS_FIRST})\b"
     r"|\b(?:you|we) (?:should|need to|must|could|can start|might want to|ought to|have to)\b"
     r"|\bi(?:'d| would)? (?:recommend|suggest|advise)\b"
     r"|\b(?:make sure|remember to|be sure to|it helps to|let's)\b"
@@ -205,7 +199,7 @@ def _phrases(text: str) -> list[list[str]]:
                 and len(word) > 2
                 and not word[0].isdigit()
             )
-            if plain and word not in _VAGUE and not re.fullmatch(rf"\w+(?:ly|ed)|{_VERBS_FIRST}", word):
+            if plain and word not in _VAGUE and not re.fullmatch(rf"\w+(?:ly|ed)|{VERBS_FIRST}", word):
                 run.append(word)
             elif run:
                 phrases.append(run)

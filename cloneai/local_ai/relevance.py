@@ -6,7 +6,6 @@ Scores run from 0 to about 1.2; the weights were fitted on questions whose answe
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cloneai.local_ai.embedding import Vectors, embed_texts
+from cloneai.local_ai.forms import rate_cue, rate_form
 from cloneai.local_ai.language import content_words, is_question_word, stem
 from cloneai.local_ai.prompt import Passage
 from cloneai.local_ai.sentences import Unit, split_units
@@ -25,7 +25,6 @@ SIMILARITY_WEIGHT = 0.4
 CONTEXT_WEIGHT = 0.45
 QUESTION_WORD_WEIGHT = 0.25
 NUMBER_WEIGHT = 1.5
-CUE_BONUS = 0.08
 # What a sentence says still colours the next one of its paragraph, this much less with each step.
 FADING = 0.75
 
@@ -42,18 +41,27 @@ class Question:
     context: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
-    """A unit of a passage with its score. `coverage` is the share (0 to 1) of the question that it speaks
-    of.
+    """A unit of a passage with its score. `matches` says how well it speaks of each word of the question (0 to
+    1); `vector` has length 1.
     """
 
     unit: Unit
     passage: Passage
     position: int
     score: float
-    coverage: float
-    similarity: float
+    matches: Vectors
+    vector: Vectors
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """All units in reading order; what each word of the question weighs (adds up to 1); the question's vector."""
+
+    candidates: tuple[Candidate, ...]
+    word_weights: Vectors
+    asked: Vectors
 
 
 def read_question(*, text: str, earlier: str = "") -> Question:
@@ -72,44 +80,43 @@ def read_question(*, text: str, earlier: str = "") -> Question:
     return Question(text=text, words=tuple(words.values()), weights=tuple(weights.values()), context=earlier)
 
 
-def score_units(*, question: Question, passages: Sequence[Passage]) -> list[Candidate]:
-    """Score every unit of the passages, in reading order. One embedding batch for units, one for words."""
+def score_units(*, question: Question, passages: Sequence[Passage]) -> Scored:
+    """Score every unit of the passages. One embedding batch for units, one for words."""
     placed = [
         (unit, passage, position)
         for passage in passages
         for position, unit in enumerate(split_units(text=passage.text))
     ]
-    if not placed:
-        return []
     texts = [unit.text for unit, _, _ in placed]
-    similarities = _inherit_from_questions(placed, _similarities(question, texts))
+    asked, vectors = _embed(question, texts)
+    similarities = _inherit_from_questions(placed, vectors @ asked)
     matches, weights = _match_words(question, texts)
     matches = _inherit_from_questions(placed, matches)
-    surroundings = _surroundings(placed, matches)
-    lifted = np.maximum(matches, CONTEXT_WEIGHT * surroundings) @ weights
-    wide = np.maximum(matches, 0.8 * surroundings) @ weights
-    return [
+    lifted = np.maximum(matches, CONTEXT_WEIGHT * _surroundings(placed, matches)) @ weights
+    candidates = [
         Candidate(
             unit=unit,
             passage=passage,
             position=position,
             score=float(
                 (COVERAGE_WEIGHT * lifted[row] + SIMILARITY_WEIGHT * max(similarities[row], 0.0))
-                * _form(unit.text)
-                + _cue(question.text, unit.text)
+                * rate_form(text=unit.text)
+                + rate_cue(question=question.text, text=unit.text)
             ),
-            coverage=float(wide[row]),
-            similarity=float(similarities[row]),
+            matches=matches[row],
+            vector=vectors[row],
         )
         for row, (unit, passage, position) in enumerate(placed)
     ]
+    return Scored(candidates=tuple(candidates), word_weights=weights, asked=asked)
 
 
-def _similarities(question: Question, texts: list[str]) -> Vectors:
+def _embed(question: Question, texts: list[str]) -> tuple[Vectors, Vectors]:
+    """Return the question's vector, coloured by what a follow-up leans on, and one for each text."""
     vectors = embed_texts(texts=[question.text, question.context or question.text, *texts])
     asked = vectors[0] + (0.5 * vectors[1] if question.context else 0.0)
-    result: Vectors = vectors[2:] @ (asked / np.linalg.norm(asked))
-    return result
+    unit: Vectors = (asked / np.linalg.norm(asked)).astype(np.float32)
+    return unit, vectors[2:]
 
 
 def _match_words(question: Question, texts: list[str]) -> tuple[Vectors, Vectors]:
@@ -175,55 +182,3 @@ def _inherit_from_questions(placed: Sequence[Placed], values: Vectors) -> Vector
                 break
             lifted[follower] = np.maximum(lifted[follower], values[row] * (0.9, 0.7, 0.5)[distance])
     return lifted
-
-
-def _form(text: str) -> float:
-    """Return how quotable a text's form is: 1 for a whole sentence, less for fragments and questions."""
-    words = len(text.split())
-    letters = sum(character.isalpha() or character.isspace() for character in text)
-    if letters < 0.6 * len(text) or words < 3:
-        return 0.3
-    if text.endswith("?"):
-        return 0.45
-    factor = 1.0 if text[0].isupper() or not text[0].isalpha() else 0.8
-    if words < 5 or words > 70:
-        factor *= 0.75
-    return factor
-
-
-def _cue_pair(asks: str, answers: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    return re.compile(asks, re.IGNORECASE), re.compile(answers, re.IGNORECASE)
-
-
-# What a question asks for, and the form that an answer to it has.
-_CUES = (
-    _cue_pair(
-        r"\b(?:how (?:many|much|long|old|far|big|large|high|fast)|what (?:percentage|proportion|share|number|"
-        r"temperature|age)|at what)\b",
-        r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|thirty|half|third|quarter|"
-        r"hundred|thousand|million|twice)\b",
-    ),
-    _cue_pair(
-        r"\bhow (?:often|frequently|regularly)\b",
-        r"\b(?:once|twice|times|every|daily|weekly|monthly|(?:a|per|each) (?:day|week|month|year|night))\b",
-    ),
-    _cue_pair(
-        r"\bwhen\b|\bwhat (?:time|year|date)\b",
-        r"\d|\b(?:before|after|during|until|once|morning|evening|night|week|month)\b",
-    ),
-    _cue_pair(
-        r"\bwhy\b|\breasons?\b|\bwhat causes\b",
-        r"\b(?:because|since|so that|therefore|reasons?|due to|causes?|leads? to|which is why)\b",
-    ),
-    _cue_pair(
-        r"\bwhat (?:is|are|does .{1,40} mean)\b|\bdefin",
-        r"^(?:an?|the)?\s?[\w'’-]+(?: [\w'’-]+){0,3} (?:is|are|means|refers)\b",
-    ),
-)
-
-
-def _cue(question: str, text: str) -> float:
-    """Return a small bonus when the text has the form of an answer to this kind of question."""
-    return (
-        CUE_BONUS if any(asks.search(question) and answers.search(text) for asks, answers in _CUES) else 0.0
-    )

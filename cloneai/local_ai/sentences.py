@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["prose", "item", "heading"]
+from cloneai.local_ai.tables import Table, find_loose_tables, is_pipe_row, starts_anew, write_pipe_rows
+
+Kind = Literal["prose", "item", "row", "heading"]
 
 _ABBREVIATION_TEXT = """
 dr mr mrs ms prof st sr jr vs e.g i.e eg ie cf fig figs no nos vol vols pp p eq eqs sec ch chap ed eds
@@ -17,19 +19,23 @@ _ABBREVIATIONS = frozenset(_ABBREVIATION_TEXT.split())
 _CLOSING_ABBREVIATIONS = frozenset(
     ["al", "inc", "ltd", "co", "corp", "ed", "no", "st", "jr", "sr", "p", "usw"]
 )
-_BOUNDARY = re.compile(r"(?:[.!?…]+[\"'”’»)\]]*)(?=\s)|[。！？]+")
-_LIST_MARKER = re.compile(r"^\s*(?:[-*•‣◦▪·–—]|\(?\d{1,2}[.)]|\(?[a-z]\))\s+(?=\S)")
+_BOUNDARY = re.compile(r"(?:[.!?…]+[\"'”’»)\]¹²³⁴-⁹]*)(?=\s)|[。！？]+")
+_LIST_MARKER = re.compile(r"^\s*(?:[-*•‣◦▪·»›✓☐□–—]|\(?\d{1,2}[.)]|\(?[a-z]\))\s+(?=\S)")
 _MARKDOWN_HEADING = re.compile(r"^\s{0,3}#{1,6}\s+")
-_CONTENTS_LINE = re.compile(r"(?:\.\s?){4,}\s*\d*\s*$|^\s*(?:table of )?contents\s*$", re.IGNORECASE)
+_CONTENTS_LINE = re.compile(r"(?:\.\s?){4,}\s*\d*\s*$")
+_CONTENTS_TITLE = re.compile(r"^[\s#*]*(?:table of )?contents[\s*]*$", re.IGNORECASE)
+_CONTENTS_ENTRY = re.compile(r"\S.*\s\d{1,4}\s*$")
 _PAGE_LINE = re.compile(r"^\s*(?:(?:page|seite)\s*)?\d{1,4}(?:\s*(?:/|of|von)\s*\d{1,4})?\s*$", re.IGNORECASE)
+_WIKI_HEADING = re.compile(r"^\s*(?:=\s?){1,6}\s*(?P<title>[^=\s][^=]*?)\s*(?:=\s?){1,6}$")
+_UNDERLINE = re.compile(r"^\s*(?:-{3,}|={3,})\s*$")
 _TABLE_RULE = re.compile(r"^\s*\|?[\s:|-]*-{3,}[\s:|-]*$")
 _MAX_HEADING_WORDS = 12
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A heading, a sentence of prose, or an item of a list. `block` counts paragraphs and lists within
-    the text.
+    """A heading, a sentence of prose or of an item, or a row of a table. `block` counts paragraphs, items and
+    rows within the text.
     """
 
     text: str
@@ -48,6 +54,9 @@ def split_units(*, text: str) -> list[Unit]:
             continue
         if kind == "heading":
             units.append(Unit(text=clean.rstrip(":"), kind="heading", block=block))
+            continue
+        if kind == "row":
+            units.append(Unit(text=clean, kind="row", block=block))
             continue
         units.extend(Unit(text=sentence, kind=kind, block=block) for sentence in split_sentences(text=clean))
     return units
@@ -113,25 +122,63 @@ def _ends_sentence(text: str, *, start: int, match: re.Match[str]) -> bool:
 
 def _join_lines(text: str) -> list[tuple[Kind, str]]:
     """Join the lines of each paragraph, item and heading; returns them in order."""
-    lines = [line.rstrip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
+    lines = _without_contents(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
     widest = max((len(line) for line in lines), default=0)
     known = text.lower()
     joined: list[tuple[Kind, str]] = []
     open_kind: Kind | None = None
+    tables = _find_tables(lines)
+    after_table = 0
     for index, line in enumerate(lines):
+        if index in tables:
+            after_table = tables[index].end
+            joined += [("heading", tables[index].title)] if tables[index].title else []
+            joined.extend(("row", row) for row in tables[index].rows)
+            open_kind = None
+        if index < after_table:
+            continue
         if line.strip() and _PAGE_LINE.match(line):
             continue  # a sentence may go on over a page's end
         if not line.strip() or _CONTENTS_LINE.search(line) or _TABLE_RULE.match(line):
             open_kind = None
             continue
         kind, content = _classify(lines, index=index, widest=widest)
-        continues = kind == "prose" and open_kind in ("prose", "item")
+        continues = (
+            kind == "prose"
+            and open_kind in ("prose", "item")
+            and not starts_anew(lines=lines, index=index, widest=widest, in_list=open_kind == "item")
+        )
         if continues and open_kind is not None:
             joined[-1] = (open_kind, _append(joined[-1][1], content, known=known))
             continue
         joined.append((kind, content))
         open_kind = None if kind == "heading" else kind
     return joined
+
+
+def _without_contents(lines: list[str]) -> list[str]:
+    """Blank out a table of contents: its title, and the lines below it that end in a page number."""
+    kept: list[str] = []
+    inside = False
+    for line in lines:
+        title = _CONTENTS_TITLE.match(line) is not None
+        inside = title or (inside and (not line.strip() or _CONTENTS_ENTRY.search(line) is not None))
+        kept.append("" if inside else line.rstrip())
+    return kept
+
+
+def _find_tables(lines: list[str]) -> dict[int, Table]:
+    """Find the tables: first line -> table."""
+    tables = find_loose_tables(lines=lines)
+    start = 0
+    while start < len(lines):
+        end = start
+        while end < len(lines) and is_pipe_row(lines[end]):
+            end += 1
+        if end > start:
+            tables[start] = Table(end=end, title="", rows=tuple(write_pipe_rows(lines=lines[start:end])))
+        start = max(end, start + 1)
+    return tables
 
 
 def _append(before: str, after: str, *, known: str) -> str:
@@ -144,8 +191,10 @@ def _classify(lines: list[str], *, index: int, widest: int) -> tuple[Kind, str]:
     line = lines[index]
     if _MARKDOWN_HEADING.match(line):
         return "heading", _MARKDOWN_HEADING.sub("", line).rstrip("# ")
-    if line.count("|") >= 2 and line.strip().startswith("|"):
-        return "item", " – ".join(cell.strip() for cell in line.strip().strip("|").split("|") if cell.strip())
+    if index + 1 < len(lines) and _UNDERLINE.match(lines[index + 1]) and len(line.split()) <= 20:
+        return "heading", line.strip()
+    if wiki := _WIKI_HEADING.match(line):
+        return "heading", wiki["title"]
     if _is_heading(lines, index=index, widest=widest):
         return "heading", _LIST_MARKER.sub("", line).strip()
     if _LIST_MARKER.match(line):
@@ -162,7 +211,8 @@ def _is_heading(lines: list[str], *, index: int, widest: int) -> bool:
         not bare
         or len(words) > _MAX_HEADING_WORDS
         or not bare[0].isupper()
-        or re.search(r"[.!?;:,…\-]$", line)
+        or re.search(r"[.!?;:,…\-][\"'”’»)\]]*$", line)
+        or len(split_sentences(text=bare)) > 1
     ):
         return False
     if re.match(r"^\s*[-*•‣◦▪·–—(]", line):
@@ -175,4 +225,5 @@ def _is_heading(lines: list[str], *, index: int, widest: int) -> bool:
         return False  # an item of a numbered list
     if not after:
         return not before or len(words) <= 8
-    return after[0].isupper() and len(line) < 0.75 * max(widest, 40)
+    starts = after[0].isupper() or after[0] in "\"“'‘" or _LIST_MARKER.match(after) is not None
+    return starts and len(line) < 0.75 * max(widest, 40)

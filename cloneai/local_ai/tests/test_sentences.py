@@ -68,6 +68,37 @@ def test_headings_items_and_contents_are_told_apart() -> None:
     ]
 
 
+def test_underlined_and_wiki_headings_are_headings() -> None:
+    text = "Letter 4: To Jonas, who leads\n-----------------------------\nGo home.\n\n = = Plot = = \n\nThey win."
+    assert [(unit.kind, unit.text) for unit in split_units(text=text)] == [
+        ("heading", "Letter 4: To Jonas, who leads"),
+        ("prose", "Go home."),
+        ("heading", "Plot"),
+        ("prose", "They win."),
+    ]
+
+
+def test_contents_pages_without_dots_are_left_out() -> None:
+    text = "Contents\nBefore you start 3\n1. From doing to leading 5\n\nBefore you start\nYou were good at something."
+    assert [unit.text for unit in split_units(text=text)] == [
+        "Before you start",
+        "You were good at something.",
+    ]
+
+
+def test_paragraph_behind_a_list_is_not_its_last_item() -> None:
+    text = (
+        "Ask everybody in the team the same questions, and write their own words down, not your reading:\n"
+        "» What should stay?\n» What should go?\nTalk about it.\nWhen the round is over, tell the team."
+    )
+    assert [(unit.kind, unit.text) for unit in split_units(text=text)][1:] == [
+        ("item", "What should stay?"),
+        ("item", "What should go?"),
+        ("prose", "Talk about it."),
+        ("prose", "When the round is over, tell the team."),
+    ]
+
+
 def test_cleaning_keeps_every_word_and_the_layout() -> None:
     text = (
         "Title\n\nThe  quick bro\u00ad\nwn fox   jumps over the lazy dog and then it\nsleeps.\n\n- one\n- two"
