@@ -28,7 +28,7 @@ def run_web(*, log_path: Path, **variables: str) -> Iterator[str]:
     environment = {
         **os.environ,
         **variables,
-        "DATABASE_URL": _database_url(),
+        "DATABASE_URL": database_url_of_tests(),
         "VAR_DIR": str(settings.VAR_DIR),
         "DJANGO_SETTINGS_MODULE": "cloneai.settings",
     }
@@ -47,7 +47,8 @@ def run_web(*, log_path: Path, **variables: str) -> Iterator[str]:
             process.wait()
 
 
-def _database_url() -> str:
+def database_url_of_tests() -> str:
+    """Where another process finds the database of this test run."""
     place = connection.get_connection_params()
     password = f":{quote(place['password'], safe='')}" if place.get("password") else ""
     host, port = quote(str(place["host"]), safe=""), place.get("port") or 5432
