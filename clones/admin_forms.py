@@ -5,11 +5,11 @@ from typing import Any
 
 from django import forms
 from django.core.validators import validate_email
-from django.utils.text import slugify
 from unfold.widgets import UnfoldAdminColorInputWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from cloneai.accounts.models import User
 from clones.models import MAX_HARD_RULES, Clone
+from clones.slugs import find_free_slug
 
 MAX_INVITED = 200
 
@@ -127,16 +127,6 @@ class CloneForm(forms.ModelForm):  # type: ignore[type-arg]
         super()._save_m2m()  # type: ignore[misc]
         if "invited_emails" in self.cleaned_data:
             self.instance.invited_users.set(self.cleaned_data["invited_emails"])
-
-
-def find_free_slug(*, name: str) -> str:
-    """A slug of the name that no clone has yet; one query a try."""
-    base = slugify(name)[:70] or "clone"
-    taken = set(Clone.objects.filter(slug__startswith=base).values_list("slug", flat=True))
-    slug, number = base, 2
-    while slug in taken:
-        slug, number = f"{base}-{number}", number + 1
-    return slug
 
 
 def _is_email(text: str) -> bool:

@@ -1,15 +1,17 @@
 """Clones over the JSON API: everybody reads what is visible, experts write their own."""
 
-from typing import Any
+from decimal import Decimal
+from typing import Annotated, Any
 
 from django.http import Http404
 from django.shortcuts import get_object_or_404
-from django.utils.text import slugify
 from ninja import Field, Query, Router, Schema, Status
+from pydantic import StringConstraints
 
 from cloneai.accounts.requests import MemberRequest
 from clones.deletion import delete_clone
 from clones.models import Clone, Visibility
+from clones.slugs import find_free_slug
 
 router = Router()
 
@@ -39,35 +41,56 @@ class CloneList(Schema):
     count: int
 
 
-class CloneFields(Schema, extra="forbid"):
-    """Fields that may be written; absent and null ones keep their value."""
+class OwnCloneOut(CloneOut):
+    """What its owner gets: every field that may be written."""
 
-    name: str | None = Field(None, min_length=1, max_length=80)
-    slug: str | None = Field(None, pattern=r"^[-a-zA-Z0-9_]+$", max_length=80)
-    headline: str | None = Field(None, max_length=160)
-    bio: str | None = Field(None, max_length=4000)
-    communication_style: str | None = Field(None, max_length=1000)
-    expertise_areas: list[str] | None = Field(None, max_length=20)
-    greeting: str | None = Field(None, max_length=600)
-    starter_questions: list[str] | None = Field(None, max_length=6)
-    hard_rules: list[str] | None = Field(None, max_length=3)
-    no_answer_text: str | None = Field(None, min_length=1, max_length=600)
-    visibility: Visibility | None = None
-    is_strict: bool | None = None
-    temperature: float | None = Field(None, ge=0, le=2)
-    max_output_tokens: int | None = Field(None, ge=50, le=16_000)
-    similarity_threshold: float | None = Field(None, ge=0, le=1)
-    chunk_tokens: int | None = Field(None, ge=100, le=4000)
-    chunk_overlap_tokens: int | None = Field(None, ge=0, le=1000)
-    is_cleaning_on: bool | None = None
-    allow_download: bool | None = None
-    accent_color: str | None = Field(None, pattern=r"^#[0-9a-fA-F]{6}$")
+    communication_style: str
+    hard_rules: list[str]
+    no_answer_text: str
+    temperature: float
+    max_output_tokens: int
+    similarity_threshold: float | None
+    chunk_tokens: int
+    chunk_overlap_tokens: int
+    is_cleaning_on: bool
+    allow_download: bool
+
+
+# Tried in this order; what is public lacks fields of the first.
+CloneAnswer = Annotated[OwnCloneOut | CloneOut, Field(union_mode="left_to_right")]
+ABSENT: Any = None  # defaults are not checked, so that a null sent is told from nothing sent
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class CloneFields(Schema, extra="forbid"):
+    """Fields that may be written; absent ones keep their value. Only the threshold may be null: calibrated."""
+
+    name: Words = Field(ABSENT, max_length=80)
+    slug: str = Field(ABSENT, pattern=r"^[-a-zA-Z0-9_]+$", max_length=80)
+    headline: str = Field(ABSENT, max_length=160)
+    bio: str = Field(ABSENT, max_length=4000)
+    communication_style: str = Field(ABSENT, max_length=1000)
+    expertise_areas: list[Words] = Field(ABSENT, max_length=20)
+    greeting: str = Field(ABSENT, max_length=600)
+    starter_questions: list[Words] = Field(ABSENT, max_length=6)
+    hard_rules: list[Words] = Field(ABSENT, max_length=3)
+    no_answer_text: Words = Field(ABSENT, max_length=600)
+    visibility: Visibility = Field(ABSENT)
+    is_strict: bool = Field(ABSENT)
+    temperature: Decimal = Field(ABSENT, ge=0, le=2, decimal_places=2)
+    max_output_tokens: int = Field(ABSENT, ge=50, le=16_000)
+    similarity_threshold: float | None = Field(ABSENT, ge=0, le=1)
+    chunk_tokens: int = Field(ABSENT, ge=100, le=4000)
+    chunk_overlap_tokens: int = Field(ABSENT, ge=0, le=1000)
+    is_cleaning_on: bool = Field(ABSENT)
+    allow_download: bool = Field(ABSENT)
+    accent_color: str = Field(ABSENT, pattern=r"^#[0-9a-fA-F]{6}$")
 
 
 class CloneCreate(CloneFields):
-    """Without a slug, one is made from the name."""
+    """Without a slug, a free one is made from the name."""
 
-    name: str = Field(..., min_length=1, max_length=80)
+    name: Words = Field(..., max_length=80)
 
 
 @router.get("/clones", response=CloneList)
@@ -76,25 +99,28 @@ def list_clones(request: MemberRequest, page: Query[Page], q: str = "") -> dict[
     return {"items": list(found[page.offset : page.offset + page.limit]), "count": found.count()}
 
 
-@router.post("/clones", response={201: CloneOut})
+@router.post("/clones", response={201: OwnCloneOut})
 def create_clone(request: MemberRequest, payload: CloneCreate) -> Status[Clone]:
     """Experts only; to others there is nothing here."""
     if not request.user.is_expert:
         raise Http404
-    fields = payload.dict(exclude_none=True)
-    fields.setdefault("slug", slugify(payload.name) or "clone")
+    fields = payload.dict(exclude_unset=True)
+    fields.setdefault("slug", find_free_slug(name=payload.name))
     return Status(201, save_clone(Clone(owner=request.user), fields))
 
 
-@router.get("/clones/{slug}", response=CloneOut)
-def get_clone(request: MemberRequest, slug: str) -> Clone:
-    return get_object_or_404(Clone.objects.visible_to(request.user), slug=slug)
+@router.get("/clones/{slug}", response=CloneAnswer)
+def get_clone(request: MemberRequest, slug: str) -> OwnCloneOut | CloneOut:
+    """All that may be written for whoever may write it; others get what the profile shows."""
+    clone = get_object_or_404(Clone.objects.visible_to(request.user), slug=slug)
+    is_editable = Clone.objects.editable_by(request.user).filter(pk=clone.pk).exists()
+    return (OwnCloneOut if is_editable else CloneOut).from_orm(clone)
 
 
-@router.patch("/clones/{slug}", response=CloneOut)
+@router.patch("/clones/{slug}", response=OwnCloneOut)
 def change_clone(request: MemberRequest, slug: str, payload: CloneFields) -> Clone:
     clone = get_object_or_404(Clone.objects.editable_by(request.user), slug=slug)
-    return save_clone(clone, payload.dict(exclude_none=True))
+    return save_clone(clone, payload.dict(exclude_unset=True))
 
 
 @router.delete("/clones/{slug}", response={204: None})
