@@ -81,6 +81,8 @@ def show_report(model_admin: "CostRecordAdmin", request: StaffRequest) -> HttpRe
             for key, label in TABS.items()
         ],
         heading=heading,
+        # A day is not like the one that stands where it stood in the period before: weekdays differ.
+        is_compared=group_by != GroupBy.DAY,
         spend_alerts=list_alerts(viewer=request.user),
     )
 

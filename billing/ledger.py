@@ -1,8 +1,8 @@
 """Reserving, settling and sweeping: the database side of a metered call, one short transaction each.
 
 Accounts are always locked in the order clone, person, platform: no two calls can wait for each other, and
-the platform's account, which every call needs, is held for the shortest time. A call belongs to the UTC day
-on which it was reserved, also when it is settled after midnight.
+the platform's account, which every call needs, is held for the shortest time (see `billing.ledger_writes`). A call
+belongs to the UTC day on which it was reserved, also when it is settled after midnight.
 """
 
 import logging
@@ -14,12 +14,21 @@ from math import ceil
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, OperationalError, connection, transaction
-from django.db.models import F, Subquery
+from django.db import DatabaseError, OperationalError
+from django.db.models import Subquery
 from django.utils import timezone
 
+from billing.alerts import warn_of_refusal
 from billing.calls import Payer, Usage
 from billing.errors import BudgetExceeded, UnpricedModel
+from billing.ledger_writes import (
+    Account,
+    LimitReached,
+    SettledBefore,
+    find_refusing,
+    write_record,
+    write_reservation,
+)
 from billing.models import (
     PLATFORM_OWNER_ID,
     CostRecord,
@@ -28,7 +37,6 @@ from billing.models import (
     Reservation,
     ReservationState,
     Scope,
-    SpendAccount,
 )
 from billing.prices import cost_usd, price_of, worst_cost_usd
 from cloneai.accounts.models import User
@@ -64,20 +72,10 @@ class Bill:
     error_type: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """An account that a call is held against, with its limit in US dollars; None is no limit."""
-
-    scope: Scope
-    owner_id: int
-    limit_usd: Decimal | None
-
-
 def reserve(*, plan: CallPlan) -> Reservation:
     """Holds the call's worst cost against every payer's limit of today.
 
-    Raises `BudgetExceeded` or `UnpricedModel`; then nothing is held. Queries: one for price and limits, one
-    for each account (two or three), one insert.
+    Raises `BudgetExceeded` or `UnpricedModel`; then nothing is held. Two round trips: price and limits, then all else.
     """
     input_tokens = plan.count_input()
     now = datetime.now(UTC)
@@ -86,32 +84,28 @@ def reserve(*, plan: CallPlan) -> Reservation:
     amount = worst_cost_usd(
         input_tokens=input_tokens, max_output_tokens=plan.max_output_tokens, price=price_of(price)
     )
-    with transaction.atomic():
-        for account in accounts:
-            if not _hold(account=account, day=now.date(), amount_usd=amount):
-                logger.warning(
-                    "Refused a call for $%s: the daily limit of %s %s is reached.",
-                    amount,
-                    account.scope,
-                    account.owner_id or "",
-                )
-                raise BudgetExceeded(scope=account.scope.value, retry_after=seconds_to_midnight(now=now))
-        return Reservation.objects.create(
-            day=now.date(),
-            amount_usd=amount,
-            purpose=plan.purpose,
-            model=plan.model,
-            input_tokens=input_tokens,
-            max_output_tokens=plan.max_output_tokens,
-            input_usd_per_million=price.input_usd_per_million,
-            cached_input_usd_per_million=price.cached_input_usd_per_million,
-            output_usd_per_million=price.output_usd_per_million,
-            user_key=payer.user_id,
-            clone_key=payer.clone_id,
-            session_key=payer.session_id,
-            message_key=payer.message_id,
-            document_key=payer.document_id,
-        )
+    values = {
+        "day": now.date(),
+        "amount_usd": amount,
+        "purpose": plan.purpose,
+        "model": plan.model,
+        "input_tokens": input_tokens,
+        "max_output_tokens": plan.max_output_tokens,
+        "input_usd_per_million": price.input_usd_per_million,
+        "cached_input_usd_per_million": price.cached_input_usd_per_million,
+        "output_usd_per_million": price.output_usd_per_million,
+        "user_key": payer.user_id,
+        "clone_key": payer.clone_id,
+        "session_key": payer.session_id,
+        "message_key": payer.message_id,
+        "document_key": payer.document_id,
+    }
+    try:
+        return write_reservation(values=values, accounts=accounts)
+    except LimitReached:
+        refusing = find_refusing(accounts=accounts, day=now.date())
+    _report_refusal(refusing, day=now.date(), amount_usd=amount)
+    raise BudgetExceeded(scope=refusing.scope.value, retry_after=seconds_to_midnight(now=now))
 
 
 def settle(*, reservation: Reservation, bill: Bill) -> Decimal:
@@ -183,69 +177,50 @@ def _find_price_and_accounts(*, plan: CallPlan, day: date) -> tuple[ModelPrice, 
     return price, accounts
 
 
-HOLD_SQL = f"""
-    INSERT INTO {SpendAccount._meta.db_table} AS account (scope, owner_id, day, settled_usd, reserved_usd)
-    VALUES (%(scope)s, %(owner_id)s, %(day)s, 0, %(amount)s)
-    ON CONFLICT (scope, owner_id, day)
-    DO UPDATE SET reserved_usd = account.reserved_usd + excluded.reserved_usd
-    WHERE %(limit)s::numeric IS NULL
-       OR account.settled_usd + account.reserved_usd + excluded.reserved_usd <= %(limit)s::numeric
-"""  # noqa: S608 - the table's name is ours
-
-
-def _hold(*, account: Account, day: date, amount_usd: Decimal) -> bool:
-    """Adds to what is reserved if that stays within the limit; locks the row until the transaction ends."""
-    if account.limit_usd is not None and amount_usd > account.limit_usd:
-        return False  # the day's first call inserts the row, and an INSERT has no condition
-    with connection.cursor() as cursor:
-        cursor.execute(
-            HOLD_SQL,
-            {
-                "scope": account.scope.value,
-                "owner_id": account.owner_id,
-                "day": day,
-                "amount": amount_usd,
-                "limit": account.limit_usd,
-            },
-        )
-        return cursor.rowcount == 1
+def _report_refusal(account: Account, *, day: date, amount_usd: Decimal) -> None:
+    """A line in the log for every refusal, and a warning to staff for the first of the day."""
+    owner = account.owner_id or ""
+    logger.warning(
+        "Refused a call for $%s: the daily limit of %s %s is reached.", amount_usd, account.scope, owner
+    )
+    warn_of_refusal(
+        scope=account.scope, owner_id=account.owner_id, day=day, limit_usd=account.limit_usd or Decimal(0)
+    )
 
 
 def _settle(*, reservation: Reservation, bill: Bill) -> Decimal:
     usage = bill.usage or Usage(0, 0, 0)
     price = price_of(reservation)
     cost = cost_usd(usage=usage, price=price)
+    record = CostRecord(
+        reservation=reservation,
+        day=reservation.day,
+        purpose=reservation.purpose,
+        model=reservation.model,
+        user_id=reservation.user_key,
+        clone_id=reservation.clone_key,
+        session_id=reservation.session_key,
+        message_id=reservation.message_key,
+        document_id=reservation.document_key,
+        input_tokens=usage.input_tokens,
+        cached_input_tokens=usage.cached_input_tokens,
+        output_tokens=usage.output_tokens,
+        input_usd_per_million=price.input_usd,
+        cached_input_usd_per_million=price.cached_input_usd,
+        output_usd_per_million=price.output_usd,
+        cost_usd=cost,
+        latency_ms=bill.latency_ms,
+        time_to_first_token_ms=bill.time_to_first_token_ms,
+        retries=bill.retries,
+        outcome=bill.outcome,
+        error_type=bill.error_type,
+    )
     state = ReservationState.RELEASED if bill.usage is None else ReservationState.SETTLED
-    with transaction.atomic():
-        closed = Reservation.objects.filter(pk=reservation.pk, state=ReservationState.OPEN).update(
-            state=state, closed_at=timezone.now()
-        )
-        if not closed:
-            logger.warning("Reservation %s was settled before; its record stands.", reservation.pk)
-            return CostRecord.objects.values_list("cost_usd", flat=True).get(reservation=reservation)
-        CostRecord.objects.create(
-            reservation=reservation,
-            day=reservation.day,
-            purpose=reservation.purpose,
-            model=reservation.model,
-            input_tokens=usage.input_tokens,
-            cached_input_tokens=usage.cached_input_tokens,
-            output_tokens=usage.output_tokens,
-            input_usd_per_million=price.input_usd,
-            cached_input_usd_per_million=price.cached_input_usd,
-            output_usd_per_million=price.output_usd,
-            cost_usd=cost,
-            latency_ms=bill.latency_ms,
-            time_to_first_token_ms=bill.time_to_first_token_ms,
-            retries=bill.retries,
-            outcome=bill.outcome,
-            error_type=bill.error_type,
-            **_find_links(reservation=reservation),
-        )
-        for scope, owner_id in _owners(reservation):
-            SpendAccount.objects.filter(scope=scope, owner_id=owner_id, day=reservation.day).update(
-                reserved_usd=F("reserved_usd") - reservation.amount_usd, settled_usd=F("settled_usd") + cost
-            )
+    try:
+        write_record(record=record, accounts=_accounts_of(reservation), state=state)
+    except SettledBefore:
+        logger.warning("Reservation %s was settled before; its record stands.", reservation.pk)
+        return CostRecord.objects.values_list("cost_usd", flat=True).get(reservation=reservation)
     if cost > reservation.amount_usd:
         logger.warning(
             "A call with %s cost $%s, $%s was held.", reservation.model, cost, reservation.amount_usd
@@ -253,42 +228,11 @@ def _settle(*, reservation: Reservation, bill: Bill) -> Decimal:
     return cost
 
 
-def _owners(reservation: Reservation) -> list[tuple[Scope, int]]:
-    """The reservation's accounts, in locking order."""
+def _accounts_of(reservation: Reservation) -> list[Account]:
+    """The accounts that the reservation was held against, in locking order."""
     keys = [
         (Scope.CLONE, reservation.clone_key),
         (Scope.USER, reservation.user_key),
         (Scope.PLATFORM, PLATFORM_OWNER_ID),
     ]
-    return [(scope, key) for scope, key in keys if key is not None]
-
-
-def _find_links(*, reservation: Reservation) -> dict[str, Any]:
-    """What still exists of what the call was for, locked against deletion until the record is written.
-
-    Children first, as a deletion goes, so that the two seldom wait for each other.
-    """
-    keys = {
-        "message": reservation.message_key,
-        "document": reservation.document_key,
-        "session": reservation.session_key,
-        "clone": reservation.clone_key,
-        "user": reservation.user_key,
-    }
-    wanted = {name: key for name, key in keys.items() if key is not None}
-    if not wanted:
-        return {}
-    columns = ", ".join(
-        f"(SELECT id FROM {_table(name)} WHERE id = %({name})s FOR KEY SHARE)"  # noqa: S608 - the names are ours
-        for name in wanted
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {columns}", wanted)
-        row = cursor.fetchone()
-    return {f"{name}_id": key for name, key in zip(wanted, row, strict=True)}
-
-
-def _table(link: str) -> str:
-    """The table that a record's foreign key points to; chat and knowledge stand above this app."""
-    related: Any = CostRecord._meta.get_field(link).related_model
-    return str(related._meta.db_table)
+    return [Account(scope, key, None) for scope, key in keys if key is not None]

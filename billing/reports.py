@@ -53,6 +53,10 @@ class CostRow:
     previous_cost_usd: Decimal | None = None
 
     @property
+    def share_percent(self) -> Decimal:
+        return (self.share * 100).quantize(Decimal("0.1"))
+
+    @property
     def trend_percent(self) -> Decimal | None:
         """Growth against the period before: 25 is a quarter more. None without a cost to compare with."""
         if not self.previous_cost_usd:
