@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 CUE_BONUS = 0.08
 # The first of the cues below ask for a number, how often, and when.
@@ -76,11 +75,10 @@ _CUES = (
 )
 
 
-def rate_steps(*, question: str, texts: Sequence[str]) -> float:
-    """Return the share (0 to 1) of texts that tell what to do, if that is asked; else 0."""
-    if not texts or not _HOW_TO.search(question.replace("’", "'")):
-        return 0.0
-    return sum(_STEP.search(text) is not None for text in texts) / len(texts)
+def rate_step(*, question: str, text: str) -> float:
+    """Return 1 when it is asked what to do and the text tells it, else 0."""
+    asks = _HOW_TO.search(question.replace("’", "'")) is not None
+    return float(asks and _STEP.search(text) is not None)
 
 
 def wants_figure(*, question: str) -> bool:

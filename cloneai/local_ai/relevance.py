@@ -53,6 +53,7 @@ class Candidate:
     score: float
     matches: Vectors
     vector: Vectors
+    words: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +106,7 @@ def score_units(*, question: Question, passages: Sequence[Passage]) -> Scored:
             ),
             matches=matches[row],
             vector=vectors[row],
+            words=len(unit.text.split()),
         )
         for row, (unit, passage, position) in enumerate(placed)
     ]

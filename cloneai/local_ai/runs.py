@@ -14,12 +14,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cloneai.local_ai.embedding import Vectors
-from cloneai.local_ai.forms import rate_steps, wants_figure
+from cloneai.local_ai.forms import rate_step, wants_figure
 from cloneai.local_ai.prompt import Passage
 from cloneai.local_ai.relevance import Candidate, Question, Scored
 from cloneai.local_ai.sections import Element, Section, split_sections
 
 MAX_WORDS = 115
+# A list that is nearly whole is worth finishing.
+MAX_LIST_WORDS = 122
 MAX_SENTENCES = 6
 MAX_ITEMS = 8
 # Below this length context is missing; a figure needs less of it.
@@ -113,11 +115,12 @@ def _score_section(section: Section, *, scored: Scored, question: Question, want
         base += HEADING_COVERAGE_WEIGHT * float(heading.matches @ scored.word_weights)
         base += HEADING_SIMILARITY_WEIGHT * max(0.0, float(heading.vector @ scored.asked))
     wanted = FIGURE_WORDS if wants_figure(question=question.text) else SHORT_WORDS
+    steps = {unit.position: rate_step(question=question.text, text=unit.unit.text) for unit in section.units}
     runs: list[Run] = []
     for first, after in _bounds(section.elements):
         elements = section.elements[first:after]
         units = [unit for element in elements for unit in element]
-        total = sum(len(unit.unit.text.split()) for unit in units)
+        total = sum(unit.words for unit in units)
         held = _join_matches(units, heading, share=HEADING_SHARE)
         score = (
             base
@@ -126,7 +129,7 @@ def _score_section(section: Section, *, scored: Scored, question: Question, want
             + COVERAGE_WEIGHT * float(held @ scored.word_weights)
             - SHORT_COST * max(0, wanted - total) / wanted
             - _rate_breaks(section.elements, first, after)
-            + STEPS_BONUS * rate_steps(question=question.text, texts=[unit.unit.text for unit in units])
+            + STEPS_BONUS * sum(steps[unit.position] for unit in units) / len(units)
         )
         if wants_list and sum(element[0].unit.kind != "prose" for element in elements) >= 2:
             score += LIST_BONUS
@@ -142,9 +145,10 @@ def _bounds(elements: Sequence[Element]) -> Iterator[tuple[int, int]]:
         words = sentences = 0
         for after in range(first + 1, min(first + MAX_ITEMS, len(elements)) + 1):
             last = elements[after - 1]
-            words += sum(len(unit.unit.text.split()) for unit in last)
+            words += sum(unit.words for unit in last)
             sentences += last[0].unit.kind == "prose"
-            if after - first > 1 and (words > MAX_WORDS or sentences > MAX_SENTENCES):
+            most = MAX_LIST_WORDS if sentences <= 1 < after - first - 1 else MAX_WORDS
+            if after - first > 1 and (words > most or sentences > MAX_SENTENCES):
                 break
             if _may_end(elements, after):
                 yield first, after
@@ -203,8 +207,8 @@ def _continues_list(elements: Sequence[Element], index: int) -> bool:
 
 def _weigh_similarity(units: Sequence[Candidate], heading: Candidate | None, scored: Scored) -> float:
     """Compare the question with the mean of the units' vectors, longer ones counting more, and the heading's."""
-    weights = [min(len(unit.unit.text.split()), LONG_SENTENCE_WORDS) for unit in units]
-    mean = np.array([unit.vector for unit in units]).T @ np.array(weights, dtype=np.float32)
+    weights = [min(unit.words, LONG_SENTENCE_WORDS) for unit in units]
+    mean = np.array(weights, dtype=np.float32) @ np.array([unit.vector for unit in units])
     if heading is not None:
         mean = mean + HEADING_VECTOR_WORDS * heading.vector
     return float(mean @ scored.asked / max(float(np.linalg.norm(mean)), 1e-6))
