@@ -21,7 +21,7 @@ from cloneai.local_ai.sections import Element, Section, split_sections
 
 MAX_WORDS = 115
 # A list that is nearly whole is worth finishing.
-MAX_LIST_WORDS = 122
+MAX_LIST_WORDS = 125
 MAX_SENTENCES = 6
 MAX_ITEMS = 8
 # Below this length context is missing; a figure needs less of it.
