@@ -72,7 +72,8 @@ class CloneAdmin(RoleAdmin):
     )
 
     def get_queryset(self, request: StaffRequest) -> QuerySet[Clone]:
-        return super().get_queryset(request).annotate(documents_total=Count("documents"))
+        found = super().get_queryset(request).annotate(documents_total=Count("documents"))
+        return found.order_by("name")  # counting groups the rows, which drops the model's order
 
     def get_list_display(self, request: StaffRequest) -> list[str]:
         return [name for name in self.list_display if name != "owner" or request.user.is_superuser]
