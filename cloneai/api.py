@@ -16,6 +16,7 @@ from billing.metering import MeteredCallError
 from chat.api import router as chat_router
 from chat.turn_records import AnswerFailed, TurnRefused
 from cloneai.accounts.models import ApiKey, Scope, User
+from cloneai.api_input import StorableParser
 from clones.api import router as clones_router
 from knowledge.api import router as knowledge_router
 from knowledge.errors import UploadRefused
@@ -89,6 +90,7 @@ api = NinjaAPI(
     version="1",
     description="Clones of experts, their documents and conversations.",
     auth=KeyOrSession(),
+    parser=StorableParser(),
 )
 api.add_router("", clones_router, tags=["clones"])
 api.add_router("", knowledge_router, tags=["knowledge"])
@@ -151,6 +153,8 @@ def on_refused_upload(request: HttpRequest, error: UploadRefused) -> HttpRespons
 
 @api.exception_handler(HttpError)
 def on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    if isinstance(error.__cause__, HttpError):
+        error = error.__cause__  # what our parser found, in ninja's wrapping
     error_type = {403: "authentication", 429: "rate_limit"}.get(error.status_code, "invalid_request")
     status = 422 if error.status_code == 400 else error.status_code
     return answer_error(request, status, error_type, str(error))

@@ -5,11 +5,20 @@ Under DEBUG Django would answer with its technical pages, and `make run` is unde
 
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import unquote
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseServerError, JsonResponse
+from django.db import DataError
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBadRequest,
+    HttpResponseServerError,
+    JsonResponse,
+)
 from django.http.response import HttpResponseBase
 from django.template import loader
 from django.utils.safestring import SafeString
@@ -18,6 +27,7 @@ from django.views.debug import ExceptionReporter
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 NOT_FOUND = "There is nothing here, or it is not yours to see."
+MALFORMED = "The request is malformed: it holds NUL characters."
 SERVER_ERROR = "Something went wrong. The fault is ours and has been noted. Please try again in a moment."
 
 
@@ -25,6 +35,13 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if body := _describe_to_program(path=request.path, error_type="not_found", message=NOT_FOUND):
         return JsonResponse(body, status=404)
     return defaults.page_not_found(request, exception)
+
+
+def bad_request(request: HttpRequest) -> HttpResponse:
+    """422 in the JSON API's way, 400 elsewhere."""
+    if body := _describe_to_program(path=request.path, error_type="invalid_request", message=MALFORMED):
+        return JsonResponse(body, status=422 if request.path.startswith("/api/") else 400)
+    return HttpResponseBadRequest(render_alone("400.html"))
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -63,8 +80,12 @@ class PageExceptionReporter(ExceptionReporter):
         return super().get_traceback_text() if self.is_email else SafeString(SERVER_ERROR)
 
 
-class NotFoundMiddleware:
-    """Replaces Django's technical 404 page, which lists every address, by the ordinary one."""
+class ErrorPagesMiddleware:
+    """Puts our answers in the place of Django's and ninja's technical ones.
+
+    NUL characters, which no text of ours holds and PostgreSQL refuses, end here: in the path it is a page that
+    does not exist, in the query and in forms a malformed request.
+    """
 
     sync_capable = True
     async_capable = True
@@ -78,23 +99,50 @@ class NotFoundMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self.is_async:
             return self._respond(request)
+        if refusal := _refuse(request):
+            return refusal
         response = self.get_response(request)
         assert isinstance(response, HttpResponseBase)
-        return page_not_found(request, Http404()) if self._is_technical(request, response) else response
+        return _replace(request, response)
 
     async def _respond(self, request: HttpRequest) -> HttpResponseBase:
+        if refusal := await sync_to_async(_refuse)(request) if _has_nul(request) else None:
+            return refusal
         awaitable = self.get_response(request)
         assert not isinstance(awaitable, HttpResponseBase)
         response = await awaitable
-        if self._is_technical(request, response):
-            return await sync_to_async(page_not_found)(request, Http404())
+        if response.status_code in (404, 405):
+            return await sync_to_async(_replace)(request, response)
         return response
 
-    def _is_technical(self, request: HttpRequest, response: HttpResponseBase) -> bool:
-        """No view was found for the path; what a view raises is answered by `process_exception`."""
-        return settings.DEBUG and response.status_code == 404 and request.resolver_match is None
-
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, DataError | ValueError) and "NUL (0x00)" in str(exception):
+            return bad_request(request)
         return (
             page_not_found(request, exception) if settings.DEBUG and isinstance(exception, Http404) else None
         )
+
+
+def _has_nul(request: HttpRequest) -> bool:
+    return "\x00" in request.path or "\x00" in unquote(request.META.get("QUERY_STRING", ""))
+
+
+def _refuse(request: HttpRequest) -> HttpResponse | None:
+    if not _has_nul(request):
+        return None
+    return page_not_found(request, Http404()) if "\x00" in request.path else bad_request(request)
+
+
+def _replace(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    if response.status_code == 405 and request.path.startswith("/api/"):
+        return _method_not_allowed(request, response)
+    # No view was found for the path; what a view raises is answered by `process_exception`.
+    is_technical = settings.DEBUG and response.status_code == 404 and request.resolver_match is None
+    return page_not_found(request, Http404()) if is_technical else response
+
+
+def _method_not_allowed(request: HttpRequest, response: HttpResponseBase) -> HttpResponse:
+    allowed = ", ".join(sorted(name.strip() for name in response.get("Allow", "").split(",")))
+    message = f"{request.method} does not work here. Use {allowed.replace(', ', ' or ')}."
+    body = _describe_to_program(path=request.path, error_type="invalid_request", message=message)
+    return JsonResponse(body, status=405, headers={"Allow": allowed})

@@ -88,7 +88,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "cloneai.security.ContentSecurityPolicyMiddleware",
-    "cloneai.error_pages.NotFoundMiddleware",
+    "cloneai.error_pages.ErrorPagesMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -9,6 +9,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.test import AsyncClient, Client
 from django.urls import include, path
 
+from cloneai.accounts.models import User
+from cloneai.api_input import UNSTORABLE
 from cloneai.error_pages import SERVER_ERROR, render_alone
 
 TRACES = ("Traceback", "test_error_pages", "Request Method", "urlpatterns", "secret-detail")
@@ -30,6 +32,11 @@ def suspect(request: HttpRequest) -> HttpResponse:
     raise SuspiciousOperation("secret-detail")
 
 
+def keep(request: HttpRequest) -> HttpResponse:
+    User.objects.filter(name=request.POST["text"]).exists()
+    return HttpResponse()
+
+
 handler404 = "cloneai.error_pages.page_not_found"
 handler500 = "cloneai.error_pages.server_error"
 urlpatterns = [
@@ -37,6 +44,7 @@ urlpatterns = [
     path("miss/", miss),
     path("deny/", deny),
     path("suspect/", suspect),
+    path("keep/", keep),
     path("api/fail/", fail),
     path("v1/fail/", fail),
     path("", include("cloneai.urls")),
@@ -78,7 +86,7 @@ def test_programs_get_their_apis_error_format_for_an_unknown_address(
 ) -> None:
     settings.DEBUG = debug
     assert visitor.get("/api/nothing/here").json()["error_type"] == "not_found"
-    assert visitor.get("/v1/nothing/here").json()["error"]["type"] == "not_found"
+    assert visitor.get("/v1/nothing/here").json()["error"]["code"] == "unknown_url"
 
 
 def test_programs_get_their_apis_error_format_for_a_defect(visitor: Client) -> None:
@@ -118,3 +126,59 @@ def test_plain_words_when_even_the_page_is_broken(settings: Any, tmp_path: Path)
     (tmp_path / "500.html").write_text("{% include 'no-such-template.html' %}")
     settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
     assert SERVER_ERROR in render_alone("500.html")
+
+
+def test_wrong_method_is_told_in_the_json_apis_format(client: Client) -> None:
+    answer = client.put("/api/clones")
+    assert (answer.status_code, answer["Allow"]) == (405, "GET, POST")
+    assert answer.json() == {
+        "error_type": "invalid_request",
+        "message": "PUT does not work here. Use GET or POST.",
+        "retry_after": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("/?q=%00", 400),
+        ("/c/a%00b/", 404),
+        ("/chat/?q=a%00", 400),
+        ("/admin/clones/clone/?q=%00", 400),
+        ("/api/clones?q=%00", 422),
+        ("/api/clones/a%00b", 404),
+        ("/v1/models?x=%00", 400),
+    ],
+)
+def test_nul_in_an_address_is_no_defect(visitor: Client, admin: User, address: str, status: int) -> None:
+    visitor.force_login(admin)
+    answer = visitor.get(address)
+    assert answer.status_code == status
+    if address.startswith("/api/"):
+        assert answer.json()["error_type"] == {404: "not_found", 422: "invalid_request"}[status]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("debug", [True, False])
+async def test_nul_in_an_address_of_an_async_page(
+    async_client: AsyncClient, settings: Any, debug: bool
+) -> None:
+    settings.DEBUG = debug
+    settings.SECURE_SSL_REDIRECT = False
+    assert (await async_client.get("/?q=%00")).status_code == 400
+    assert (await async_client.put("/api/chat/message")).json()["error_type"] == "invalid_request"
+
+
+def test_nul_in_a_form_is_no_defect(visitor: Client, member: User) -> None:
+    visitor.force_login(member)
+    assert visitor.post("/keep/", {"text": "a\x00b"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "fields", [{"name": "a\x00b"}, {"name": "Ida", "hard_rules": ["\x00"]}, {"name": "\ud800"}, {"\x00": 1}]
+)
+def test_unstorable_text_to_the_api_is_refused(client: Client, expert: User, fields: dict[str, Any]) -> None:
+    client.force_login(expert)
+    answer = client.post("/api/clones", fields, content_type="application/json")
+    assert answer.status_code == 422
+    assert answer.json() == {"error_type": "invalid_request", "message": UNSTORABLE, "retry_after": None}

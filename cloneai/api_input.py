@@ -1,0 +1,46 @@
+"""What programs send to the JSON API, refused where the database could not keep it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils.datastructures import MultiValueDict
+from ninja.errors import HttpError
+from ninja.parser import Parser
+
+UNSTORABLE = "Text must not hold NUL characters or halves of surrogate pairs."
+
+
+class StorableParser(Parser):
+    """Both raise HttpError 422 for text that PostgreSQL refuses."""
+
+    def parse_body(self, request: HttpRequest) -> dict[str, Any]:
+        return _check(super().parse_body(request))
+
+    def parse_querydict(
+        self, data: MultiValueDict[str, Any], list_fields: list[str], request: HttpRequest
+    ) -> dict[str, Any]:
+        return _check(super().parse_querydict(data, list_fields, request))
+
+
+def _check(data: dict[str, Any]) -> dict[str, Any]:
+    if not all(map(_is_storable, _texts(data))):
+        raise HttpError(422, UNSTORABLE)
+    return data
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every string in parsed JSON, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _texts(key)
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+
+
+def _is_storable(text: str) -> bool:
+    return "\x00" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
