@@ -15,7 +15,7 @@ from billing.metering import ChatMessage, ChatResult, Payer, TextDelta, Usage, s
 from billing.model_choice import Task, choose_model
 from billing.models import Purpose
 from chat.citations import MarkerFilter, build_citations
-from chat.context import AnswerContext, estimate_tokens, max_question_tokens
+from chat.context import AnswerContext, estimate_tokens, max_answer_tokens, max_question_tokens
 from chat.grounding import find_material, found_nothing, write_prompt
 from chat.models import Citation, Message, Role
 from cloneai.accounts.models import User
@@ -78,6 +78,7 @@ async def stream_completion(
         yield CompletionEnd(finish_reason="stop", usage=NO_USAGE, citations=())
         return
     markers = MarkerFilter(passage_count=len(prompt.context.passages))
+    longest = max_answer_tokens(clone=clone)
     shown: list[str] = []
     result: ChatResult | None = None
     events = stream_chat(
@@ -85,7 +86,7 @@ async def stream_completion(
         purpose=Purpose.CHAT,
         model=prompt.model,
         messages=prompt.context.messages,
-        max_output_tokens=min(order.max_output_tokens or clone.max_output_tokens, clone.max_output_tokens),
+        max_output_tokens=min(order.max_output_tokens or longest, longest),
         temperature=_temperature(clone=clone, order=order),
     )
     async with aclosing(events):

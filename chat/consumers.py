@@ -13,7 +13,8 @@ from typing import Any
 from uuid import UUID
 
 from channels.generic.websocket import AsyncWebsocketConsumer
-from django.contrib.auth import SESSION_KEY
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
+from django.utils.crypto import constant_time_compare
 
 from chat.frames import (
     Frame,
@@ -32,7 +33,7 @@ from cloneai.accounts.models import User
 from cloneai.threads import run_in_thread
 
 NOT_LOGGED_IN, UNKNOWN_SESSION, IDLE, TOO_MANY = 4401, 4404, 4408, 4429
-TOO_BIG = 1009
+TOO_BIG = 4413  # a server may send 1000 and 3000 to 4999 only
 MAX_FRAME_BYTES = 64 * 1024
 MAX_FRAMES, FRAMES_WINDOW_SECONDS = 40, 10.0
 MAX_SOCKETS_PER_USER = 20
@@ -40,6 +41,13 @@ RECHECK_SECONDS = 15.0
 IDLE_SECONDS = 60 * 60.0
 
 _sockets_of_user: Counter[int] = Counter()
+
+
+class UnknownSocket(AsyncWebsocketConsumer):
+    """Whatever is no conversation: refused before accept."""
+
+    async def connect(self) -> None:
+        await self.close(code=UNKNOWN_SESSION)
 
 
 class ChatConsumer(AsyncWebsocketConsumer):
@@ -96,7 +104,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
             await handle(frame)
         except TurnRefused as error:
             await self._refuse(error.error_type, error.message, error.retry_after)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             await self._refuse(
                 "invalid_request", "This frame is not one that the chat knows. See the documentation."
             )
@@ -242,6 +250,8 @@ def _check_access(*, session_id: UUID, user_id: int, login_key: str | None) -> i
     user = User.objects.filter(pk=user_id, is_active=True).first()
     if user is None or str(login.get(SESSION_KEY)) != str(user_id):
         return NOT_LOGGED_IN
+    if not constant_time_compare(login.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash()):
+        return NOT_LOGGED_IN  # the password was changed
     if not ChatSession.objects.visible_to(user).filter(pk=session_id).exists():
         return UNKNOWN_SESSION
     return None

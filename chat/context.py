@@ -67,6 +67,11 @@ def max_question_tokens(*, clone: Clone, model: str) -> int:
     return settings.MAX_CONTEXT_LENGTH - persona_tokens - 2 * RESERVED_FOR_RULES_TOKENS
 
 
+def max_answer_tokens(*, clone: Clone) -> int:
+    """The longest answer: the clone's setting, within the platform's MAX_TOKENS_PER_REQUEST."""
+    return min(clone.max_output_tokens, settings.MAX_TOKENS_PER_REQUEST)
+
+
 def build_context(
     *,
     clone: Clone,

@@ -231,6 +231,7 @@ class SessionSummary(models.Model):
     error_message = models.TextField(blank=True)
     review_state = models.CharField(max_length=10, choices=ReviewState, default=ReviewState.NEW)
     review_note = models.TextField(blank=True)
+    started_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     finished_at = models.DateTimeField(null=True, editable=False)
 

@@ -62,13 +62,16 @@ def build_persona(*, clone: Clone, wishes: str = "") -> str:
 
     `wishes` is the system message of a program over `/v1/`: a wish of the member, fenced, and above the hard rules.
     """
+    traits = {
+        "Communication Style": clone.communication_style or "Professional and friendly",
+        "Expertise": ", ".join(clone.expertise_areas),
+        "Background": " ".join(clone.bio.split()),
+    }
     lines = [
         f"You are {clone.name}, {clone.headline or 'an expert'}.",
         "",
         "PERSONALITY TRAITS:",
-        f"- Communication Style: {clone.communication_style or 'Professional and friendly'}",
-        f"- Expertise: {', '.join(clone.expertise_areas)}",
-        f"- Background: {' '.join(clone.bio.split()) or 'Experienced professional'}",
+        *(f"- {name}: {text}" for name, text in traits.items() if text),
         "",
         INSTRUCTIONS.format(name=clone.name),
     ]

@@ -1,5 +1,8 @@
-from django.urls import path
+from django.urls import path, re_path
 
-from chat.consumers import ChatConsumer
+from chat.consumers import ChatConsumer, UnknownSocket
 
-websocket_urlpatterns = [path("ws/chat/<uuid:session_id>/", ChatConsumer.as_asgi())]
+websocket_urlpatterns = [
+    path("ws/chat/<uuid:session_id>/", ChatConsumer.as_asgi()),
+    re_path(r"", UnknownSocket.as_asgi()),
+]

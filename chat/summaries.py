@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from chat.summary_schemas import SCHEMA_VERSION, SCHEMAS
 logger = logging.getLogger(__name__)
 
 MAX_SUMMARY_TOKENS = 1500
+STALE_AFTER = timedelta(minutes=8)
 TEMPERATURE = 0.3
 
 
@@ -43,12 +45,12 @@ def request_summary(*, session: ChatSession, summary_type: str) -> SessionSummar
 def write_summary(*, summary_id: UUID) -> None:
     """The job: asks the model and saves what came. Ends `ready` or `failed`; a second run does nothing."""
     claimed = SessionSummary.objects.filter(pk=summary_id, status=SummaryStatus.QUEUED).update(
-        status=SummaryStatus.RUNNING
+        status=SummaryStatus.RUNNING, started_at=timezone.now()
     )
     if not claimed:
         return
     summary = SessionSummary.objects.select_related("session__clone").get(pk=summary_id)
-    messages = list(summary.session.messages.filter(is_current=True).exclude(content=""))
+    messages = load_substance(session=summary.session)
     try:
         data = asyncio.run(_ask_model(summary=summary, messages=messages))
     except MeteredCallError as error:
@@ -65,6 +67,22 @@ def write_summary(*, summary_id: UUID) -> None:
         structured_data=structured,
         summary_text=describe_summary(summary.summary_type, structured),
     )
+
+
+def fail_stale_summaries() -> int:
+    """Ends summaries whose worker died: they have been running for longer than any call may take."""
+    return SessionSummary.objects.filter(
+        status=SummaryStatus.RUNNING, started_at__lt=timezone.now() - STALE_AFTER
+    ).update(
+        status=SummaryStatus.FAILED,
+        finished_at=timezone.now(),
+        error_message="Writing the summary was interrupted. Please try again.",
+    )
+
+
+def load_substance(*, session: ChatSession) -> list[Message]:
+    """What was said, without answers that only say that the material holds none: nothing is to be done about them."""
+    return list(session.messages.filter(is_current=True, knowledge_gap=None).exclude(content=""))
 
 
 async def _ask_model(*, summary: SessionSummary, messages: Sequence[Message]) -> BaseModel:

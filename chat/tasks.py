@@ -15,6 +15,7 @@ def write_summary(summary_id: str) -> None:
 
 
 def interrupt_stale() -> None:
-    """Every half minute: ends answers whose writer died and tells whoever is listening."""
+    """Every half minute: ends answers and summaries whose writer died and tells whoever is listening."""
+    summaries.fail_stale_summaries()
     for answer in interrupt_stale_answers():
         async_to_sync(send_to_session)(session_id=answer.session_id, frame=final_frame(answer))

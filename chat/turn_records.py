@@ -1,5 +1,6 @@
 """The database's side of a turn: what is saved before, while and after an answer is written. All sync."""
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +22,8 @@ from clones.models import Clone
 from knowledge.retrieval import Passage, SearchResult
 
 MAX_HISTORY_MESSAGES = 40
+LEAST_QUESTION_TOKENS = 50
+VISIBLE = "LNPS"  # Unicode's letters, numbers, punctuation and symbols
 STALE_AFTER = timedelta(seconds=20)
 
 
@@ -65,12 +68,18 @@ class AnswerFigures:
 def check_question(*, clone: Clone, content: str) -> str:
     """The question without surrounding blanks. Raises TurnRefused when it is empty or longer than fits."""
     question = content.replace("\x00", "").strip()
-    if not question:
+    if not any(unicodedata.category(character)[0] in VISIBLE for character in question):
         raise TurnRefused(
             error_type="invalid_request", message="Your message is empty. Write something first."
         )
     model = choose_model(task=Task.CHAT, override=clone.chat_model)
     limit_tokens = max_question_tokens(clone=clone, model=model)
+    if limit_tokens < LEAST_QUESTION_TOKENS:
+        raise TurnRefused(
+            error_type="invalid_request",
+            message="This clone's description leaves no room for a question. Its expert must shorten it, or the "
+            "operator raise MAX_CONTEXT_LENGTH.",
+        )
     tokens = estimate_tokens(question, model=model)
     if tokens > limit_tokens:
         raise TurnRefused(
@@ -121,6 +130,8 @@ def save_edit(*, session_id: UUID, message_id: UUID, content: str) -> StartedTur
         if last is None or last.pk != message_id:
             raise TurnRefused(error_type="invalid_request", message="Only your last message can be edited.")
         Message.objects.filter(Q(pk=last.pk) | Q(reply_to=last)).update(is_current=False)
+        if session.title == first_title(last.content):
+            session.title = first_title(content)
         question = Message.objects.create(session=session, role=Role.USER, content=content)
         return _save_answer_row(session=session, question=question, is_new_question=True)
 

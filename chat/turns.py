@@ -13,7 +13,7 @@ from uuid import UUID
 from billing.metering import ChatMessage, MeteredCallError, Payer, TextDelta, stream_chat
 from billing.models import Purpose
 from chat.citations import MarkerFilter
-from chat.context import AnswerContext
+from chat.context import AnswerContext, max_answer_tokens
 from chat.frames import error_frame, final_frame, start_frame, user_message_frame
 from chat.grounding import find_material, write_prompt
 from chat.models import ChatSession, Message, MessageStatus
@@ -194,7 +194,7 @@ async def _stream(*, draft: Draft, writer: AnswerWriter, messages: tuple[ChatMes
         purpose=Purpose.CHAT,
         model=draft.model,
         messages=messages,
-        max_output_tokens=draft.clone.max_output_tokens,
+        max_output_tokens=max_answer_tokens(clone=draft.clone),
         temperature=float(draft.clone.temperature),
     ):
         if isinstance(event, TextDelta):

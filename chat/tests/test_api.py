@@ -7,7 +7,7 @@ import pytest
 from django.test import AsyncClient, Client
 
 from chat.models import ChatSession, Message, SessionSummary
-from chat.tasks import write_summary
+from chat.tasks import interrupt_stale, write_summary
 from cloneai.accounts.models import ApiKey, User
 from cloneai.local_ai.faults import Fault
 from cloneai.local_ai.testing import FakeProvider
@@ -236,3 +236,17 @@ def test_a_summary_that_fails_says_so_and_is_asked_for_once(
     summary = SessionSummary.objects.get()
     assert summary.status == "failed"
     assert summary.error_message
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_summary_whose_worker_died_ends_with_a_reason(session: ChatSession) -> None:
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    summary = SessionSummary.objects.create(
+        session=session, status="running", started_at=timezone.now() - timedelta(minutes=9)
+    )
+    interrupt_stale()
+    summary.refresh_from_db()
+    assert (summary.status, bool(summary.error_message)) == ("failed", True)

@@ -108,7 +108,7 @@ async def test_edit_replaces_the_last_question(
     assert await session.messages.acount() == 4
 
 
-@pytest.mark.parametrize("content", ["", "   \n ", "\x00"])
+@pytest.mark.parametrize("content", ["", "   \n ", "\x00", "\u200b\u2060"])
 async def test_empty_message_is_refused_in_a_sentence(
     content: str, session: ChatSession, member: User, open_socket: Any
 ) -> None:
@@ -205,7 +205,7 @@ async def test_oversized_and_too_many_frames_close_the_socket(
 ) -> None:
     socket = await open_socket(member, session.pk)
     await socket.send(type="message", content="x" * 70_000)
-    assert (await socket.communicator.receive_output())["code"] == 1009
+    assert (await socket.communicator.receive_output())["code"] == 4413
     socket = await open_socket(member, session.pk)
     for _ in range(60):
         await socket.communicator.send_to(text_data="{}")
@@ -254,3 +254,27 @@ async def test_reader_who_saw_more_than_a_dead_writer_saved_is_told_that_it_ende
     await socket.send(type="resume", message_id=str(answer.pk), after_seq=7)
     frame = await socket.receive()
     assert (frame["is_complete"], frame["status"], frame["full_response"]) == (True, "interrupted", "saved")
+
+
+async def test_a_number_beyond_all_bounds_is_answered(
+    session: ChatSession, member: User, open_socket: Any
+) -> None:
+    socket = await open_socket(member, session.pk)
+    await socket.communicator.send_to(
+        text_data=f'{{"type":"resume","message_id":"{uuid.uuid4()}","after_seq":1e999}}'
+    )
+    assert (await socket.receive())["error_type"] == "invalid_request"
+
+
+async def test_unknown_socket_addresses_are_refused_before_accept(member: User, open_socket: Any) -> None:
+    assert await open_socket(member, "abc") == 4404
+
+
+async def test_a_new_password_ends_the_sockets_of_the_old_one(
+    session: ChatSession, member: User, open_socket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chat.consumers.RECHECK_SECONDS", 0.1)
+    socket = await open_socket(member, session.pk)
+    member.set_password("another good password")
+    await member.asave()
+    assert (await socket.communicator.receive_output(timeout=10))["code"] == 4401

@@ -16,8 +16,8 @@ from cloneai.accounts.models import EXPERTS, REVIEWERS, User
 from cloneai.demo.persona import MARA
 from clones.models import Clone, Visibility
 from knowledge.ingestion import ingest_document
-from knowledge.models import Document
-from knowledge.uploads import UploadRefused, create_document
+from knowledge.models import Document, Status
+from knowledge.uploads import UploadRefused, create_document, retry_document
 
 DOCUMENTS = Path(__file__).parent / "documents"
 TITLES = {
@@ -90,10 +90,15 @@ def ensure_clone() -> Clone:
 
 
 def load_documents(*, clone: Clone) -> Iterator[Document]:
-    """Uploads and ingests what is not there yet, yielding each document when it has ended `ready` or `failed`."""
-    known = set(clone.documents.values_list("file_name", flat=True))
+    """Uploads and ingests what is not ready yet, yielding each document when its processing has ended.
+
+    One that an earlier run left failed or waiting is processed again.
+    """
+    known = {document.file_name: document for document in clone.documents.all()}
     for name, title in TITLES.items():
-        if name in known:
+        if document := known.get(name):
+            if document.status != Status.READY:
+                yield _process_again(document)
             continue
         with (DOCUMENTS / name).open("rb") as file:
             try:
@@ -111,3 +116,11 @@ def load_documents(*, clone: Clone) -> Iterator[Document]:
         ingest_document(document_id=document.pk)
         document.refresh_from_db()
         yield document
+
+
+def _process_again(document: Document) -> Document:
+    if document.is_final:
+        retry_document(document=document)
+    ingest_document(document_id=document.pk)
+    document.refresh_from_db()
+    return document

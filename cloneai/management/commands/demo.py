@@ -25,7 +25,14 @@ class Command(BaseCommand):
         clone = ensure_clone()
         for document in load_documents(clone=clone):
             if document.status != Status.READY:
-                raise CommandError(f"{document.file_name}: {document.error_message}")
+                reason = (
+                    document.error_message
+                    or "the provider could not be reached; it is tried again in the background"
+                )
+                raise CommandError(
+                    f"The demo is incomplete. {document.file_name}: {reason.rstrip('.')}. `manage.py check_ai` says "
+                    f"whether the provider knows the model {settings.EMBEDDING_MODEL}; then run `manage.py demo` again."
+                )
             self.stdout.write(
                 f"Loaded {document.file_name}: {document.page_count} pages, {document.chunk_count} passages."
             )

@@ -59,7 +59,10 @@ class Command(BaseCommand):
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             call_command("migrate", interactive=False, verbosity=1)
         if settings.DEBUG:
-            call_command("demo")
+            try:
+                call_command("demo")
+            except CommandError as error:  # a provider that is down must not keep the site down
+                self.stderr.write(f"Warning: {error}")
 
 
 def check_port_is_free(*, port: int) -> None:
