@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.conf import settings
+
 from billing.metering import MeteredCallError, Payer, complete_chat
 from billing.model_choice import Complexity, Task, choose_model
 from billing.models import Purpose
@@ -40,8 +42,11 @@ class TitleOrder:
 
 
 def begin_title(*, answer: Message) -> None:
-    """Names the conversation in the background when `answer` is its first complete one."""
-    if answer.status == MessageStatus.COMPLETE:
+    """Names the conversation in the background when `answer` is its first complete one.
+
+    Not in offline mode: the first question is a better title than keywords picked from it.
+    """
+    if answer.status == MessageStatus.COMPLETE and not settings.AI_OFFLINE:
         spawn(name_session(answer_id=answer.pk)).set_name(f"title {answer.session_id}")
 
 
