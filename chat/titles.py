@@ -58,7 +58,10 @@ async def name_session(*, answer_id: UUID) -> None:
             return
         title = await _ask_model(order)
         session_id = order.payer.session_id
-        if title and session_id and await run_in_thread(_save, order=order, title=title):
+        if not title or session_id is None:
+            return
+        is_saved = await run_in_thread(_save, session_id=session_id, replaces=order.replaces, title=title)
+        if is_saved:
             await send_to_session(
                 session_id=session_id, frame=title_frame(session_id=session_id, title=title)
             )
@@ -121,8 +124,6 @@ async def _ask_model(order: TitleOrder) -> str:
     return clean_title(result.text)
 
 
-def _save(*, order: TitleOrder, title: str) -> bool:
+def _save(*, session_id: UUID, replaces: str, title: str) -> bool:
     """False when the member has renamed the conversation meanwhile."""
-    return bool(
-        ChatSession.objects.filter(pk=order.payer.session_id, title=order.replaces).update(title=title)
-    )
+    return bool(ChatSession.objects.filter(pk=session_id, title=replaces).update(title=title))
