@@ -11,6 +11,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 TRUE_WORDS = {"1", "true", "yes", "on"}
+SMTP_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
 FALSE_WORDS = {"0", "false", "no", "off"}
 
 
@@ -86,6 +87,44 @@ def read_url(name: str, *, schemes: tuple[str, ...], default: str = "") -> str:
             f"{name} must start with {expected}. Correct it in the environment or .env, or leave it unset."
         )
     return text
+
+
+def read_folder(name: str, *, default: Path) -> Path:
+    """An absolute path where no file is in the way; the folder itself may still be missing."""
+    path = Path(read_text(name, str(default))).resolve()
+    for part in (path, *path.parents):
+        if part.exists() and not part.is_dir():
+            raise ImproperlyConfigured(
+                f"{name} is {str(path)!r}, but {part} is a file. Point it to a folder in the environment or .env."
+            )
+    return path
+
+
+def read_hosts(name: str, default: str = "") -> list[str]:
+    """Host names for ALLOWED_HOSTS: neither schemes nor ports nor paths."""
+    hosts = read_list(name, default)
+    for host in hosts:
+        if "/" in host:
+            raise ImproperlyConfigured(
+                f"{name} holds {host!r}, but must hold bare host names such as clones.example.com, separated by "
+                "commas. Leave https:// and paths out. Correct it in the environment or .env."
+            )
+    return hosts
+
+
+def read_email(name: str) -> dict[str, Any]:
+    """Django's e-mail settings from `smtp+tls://user:password@host:587`; empty when the variable is unset."""
+    url = read_text(name)
+    try:
+        mail: dict[str, Any] = environ.Env.email_url_config(url) if url else {}
+    except (ValueError, environ.ImproperlyConfigured):
+        mail = {"EMAIL_BACKEND": SMTP_BACKEND}
+    if mail.get("EMAIL_BACKEND") == SMTP_BACKEND and not mail.get("EMAIL_HOST"):
+        raise ImproperlyConfigured(
+            f"{name} cannot be understood. It should look like smtp+tls://user:password@mail.example.com:587. "
+            "Correct it in the environment or .env, or leave it unset to send no mail."
+        )
+    return mail
 
 
 def read_database(*, url: str) -> dict[str, Any]:

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import django_stubs_ext
-import environ
 from django.urls import reverse_lazy
 
 from cloneai.environment import (
     load_env_file,
     read_bool,
     read_database,
+    read_email,
+    read_folder,
+    read_hosts,
     read_int,
     read_list,
     read_secret_key,
@@ -25,12 +27,12 @@ django_stubs_ext.monkeypatch()  # models.DecimalField[Any, Any] and the like
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 load_env_file(path=BASE_DIR / ".env")
-VAR_DIR = Path(read_text("VAR_DIR", str(BASE_DIR / "var"))).resolve()
+VAR_DIR = read_folder("VAR_DIR", default=BASE_DIR / "var")
 
 DEBUG = read_bool("DEBUG", True)
 SECRET_KEY = read_secret_key(var_dir=VAR_DIR, debug=DEBUG)
 PORT = read_int("PORT", 8000, maximum=65535)
-ALLOWED_HOSTS = read_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if DEBUG else "")
+ALLOWED_HOSTS = read_hosts("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if DEBUG else "")
 CSRF_TRUSTED_ORIGINS = read_list("CSRF_TRUSTED_ORIGINS")
 os.environ.setdefault("TIKTOKEN_CACHE_DIR", str(BASE_DIR / "cloneai" / "vocabularies"))
 TESTING = "pytest" in sys.modules
@@ -185,7 +187,7 @@ if TESTING:  # a good hash takes half a second each
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_URL = read_text("EMAIL_URL")
 if EMAIL_URL:
-    vars().update(environ.Env.email_url_config(EMAIL_URL))
+    vars().update(read_email("EMAIL_URL"))
 else:
     EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
