@@ -27,7 +27,8 @@ from clones.models import Clone
 from knowledge.admin_forms import CheckForm, ReplaceForm, UploadForm
 from knowledge.errors import UploadRefused
 from knowledge.models import Chunk, Document, DocumentPage
-from knowledge.retrieval import search_passages
+from knowledge.relevance import KEPT_BELOW_FLOOR
+from knowledge.retrieval import SearchResult, search_passages
 from knowledge.uploads import create_document, replace_document, retry_document
 
 if TYPE_CHECKING:
@@ -207,9 +208,15 @@ def check_retrieval(model_admin: "DocumentAdmin", request: StaffRequest, clone_i
         clone=clone,
         form=form,
         result=result,
+        least=_least_relevance(clone=clone, result=result) if result else None,
         error=error,
         ready_count=clone.documents.filter(live_version__isnull=False).count(),
     )
+
+
+def _least_relevance(*, clone: Clone, result: SearchResult) -> float:
+    """What a passage after the best one must reach to be used."""
+    return result.floor if clone.similarity_threshold is not None else result.floor * KEPT_BELOW_FLOOR
 
 
 def _tell(request: StaffRequest, results: Sequence[UploadResult]) -> None:

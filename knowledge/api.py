@@ -66,7 +66,11 @@ class QualityOut(Schema):
 
 
 class SearchOut(Schema):
-    """`results` is what an answer may use; `dropped` came next but lies below the floor of relevance."""
+    """`results` is what an answer may use; `dropped` came next but is not relevant enough.
+
+    The best result must reach `floor`; those after it are used down to half of it, or with a threshold of the
+    clone's own down to that.
+    """
 
     results: list[ResultOut]
     retrieval_quality: QualityOut

@@ -315,6 +315,25 @@ def test_retrieval_check_ranks_the_passages_of_the_clone(client: Client, expert:
     assert "Score" in page
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("threshold", "told"),
+    [
+        (None, "down to half of it, 0.12"),
+        (0.2, "Passages below this clone’s own threshold of 0.20 are not used"),
+    ],
+)
+def test_retrieval_check_says_what_is_used(
+    client: Client, expert: User, clone: Clone, threshold: float | None, told: str
+):
+    ingest_document(document_id=store(clone, "sleep.txt", SLEEP).pk)
+    Clone.objects.filter(pk=clone.pk).update(similarity_threshold=threshold)
+    client.force_login(expert)
+    url = reverse("admin:knowledge_retrieval_check", args=[clone.pk])
+    page = client.post(url, {"question": "When should I go to bed to sleep better?"}).content.decode()
+    assert told in page
+
+
 def test_retrieval_check_searches_nothing_before_it_is_asked(client: Client, expert: User, clone: Clone):
     client.force_login(expert)
     url = reverse("admin:knowledge_retrieval_check", args=[clone.pk])

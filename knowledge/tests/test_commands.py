@@ -71,7 +71,7 @@ def test_reembed_switches_the_clone_and_drops_the_old_vectors(clone: Clone, prov
     clone.refresh_from_db()
     assert clone.embedding_model == "text-embedding-3-small"
     assert set(ChunkEmbedding.objects.values_list("model", "is_live")) == {("text-embedding-3-small", True)}
-    assert "ada: 0 vectors" in run("reembed", "ada")[0]
+    assert "ada: nothing to do" in run("reembed", "ada")[0]
 
 
 def test_reembed_that_fails_leaves_the_old_vectors_live(clone: Clone, provider: FakeProvider, settings):
@@ -85,3 +85,15 @@ def test_reembed_that_fails_leaves_the_old_vectors_live(clone: Clone, provider: 
     with pytest.raises(CommandError, match="1 of 1"):
         run("reembed", "ada")
     assert set(ChunkEmbedding.objects.values_list("model", "is_live")) == {("text-embedding-3-large", True)}
+
+
+def test_reembed_offline_by_another_model_says_which_one_there_is(clone: Clone, settings):
+    settings.AI_OFFLINE = True
+    settings.EMBEDDING_MODEL = settings.LOCAL_EMBEDDING_MODEL
+    with pytest.raises(CommandError, match=r"not available in offline mode; local-wordllama-256 is\."):
+        run("reembed", "ada", "--model", "text-embedding-3-small")
+
+
+def test_reembed_by_the_local_model_needs_offline_mode(clone: Clone, provider: FakeProvider):
+    with pytest.raises(CommandError, match="only available in offline mode"):
+        run("reembed", "ada", "--model", "local-wordllama-256")

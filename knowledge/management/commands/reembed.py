@@ -30,6 +30,7 @@ class Command(BaseCommand):
         clones = list(Clone.objects.all() if options["all"] else Clone.objects.filter(slug=slug))
         if slug and not clones:
             raise CommandError(f"There is no clone “{slug}”.")
+        refuse_unreachable(model_name=model_name)
         if model_name != settings.EMBEDDING_MODEL:
             self.stdout.write(
                 f"Note: new documents are embedded by {settings.EMBEDDING_MODEL}. "
@@ -43,6 +44,7 @@ class Command(BaseCommand):
             )
 
     def _reembed(self, *, clone: Clone, model: EmbeddingModel) -> bool:
+        is_live = clone.embedding_model == model.name
         try:
             made = asyncio.run(reembed_clone(clone=clone, model=model))
         except (MeteredCallError, IngestionError, RuntimeError) as error:
@@ -51,9 +53,27 @@ class Command(BaseCommand):
             return self._report(
                 clone=clone, problem="A document was deleted meanwhile. Run the command again."
             )
+        if is_live and not made:
+            self.stdout.write(f"{clone.slug}: nothing to do, every passage has its vector by {model.name}")
+            return True
         self.stdout.write(f"{clone.slug}: {made} vectors by {model.name}, live now")
         return True
 
     def _report(self, *, clone: Clone, problem: str) -> bool:
         self.stderr.write(self.style.ERROR(f"{clone.slug}: {problem}"))
         return False
+
+
+def refuse_unreachable(*, model_name: str) -> None:
+    """Raises CommandError for a model that the provider cannot have."""
+    local = settings.LOCAL_EMBEDDING_MODEL
+    if settings.AI_OFFLINE and model_name != local:
+        raise CommandError(
+            f"The model “{model_name}” is not available in offline mode; {local} is. "
+            "Set OPENAI_API_KEY or OPENAI_BASE_URL to use another one."
+        )
+    if not settings.AI_OFFLINE and model_name == local:
+        raise CommandError(
+            f"The model “{local}” is only available in offline mode; the provider that is set up has others, "
+            f"such as {settings.EMBEDDING_MODEL}."
+        )
