@@ -29,6 +29,9 @@ run: $(INSTALLED)
 	@exec $(PY) manage.py serve --prepare
 
 # Browser tests run on their own: Playwright keeps an event loop that the other tests must not find.
+# The database of the tests is a server of its own that does not wait for the disk.
+test: export VAR_DIR := $(CURDIR)/var/test
+test: export FORGETFUL_DATABASE := true
 test: $(DEV_INSTALLED) system-packages
 	@$(PY) -m pytest -m "not browser"
 	@$(PY) -m pytest -m browser || { code=$$?; [ $$code = 5 ] || exit $$code; }

@@ -35,6 +35,10 @@ OPTIONS = {
     "timezone": "UTC",
 }
 
+# For tests, whose data may go: a transaction need not reach the disk. `make test` asks for it.
+FORGETFUL_VARIABLE = "FORGETFUL_DATABASE"
+FORGETFUL_OPTIONS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
 
 def find_program(name: str) -> Path:
     """A program of the wheel; found without importing the wheel's package, which is slow and warns."""
@@ -152,6 +156,8 @@ def _start_postgres(*, server: "EmbeddedServer", as_owner: Mapping[str, Any]) ->
         log.unlink()
     socket_dir = str(server.socket_dir).replace('"', '""')
     options = {**OPTIONS, "unix_socket_directories": f'"{socket_dir}"'}
+    if os.environ.get(FORGETFUL_VARIABLE) == "true":
+        options |= FORGETFUL_OPTIONS
     command = [str(find_program("pg_ctl")), "-D", str(server.data_dir), "-l", str(log), "-w"]
     command += ["-t", str(START_TIMEOUT_SECONDS)]
     command += [
