@@ -13,6 +13,8 @@ from unfold.decorators import display
 from billing.admin_performance import show_performance
 from billing.admin_report import show_report
 from billing.models import CostRecord, ModelPrice
+from billing.price_refresh import SUSPICIOUS_FACTOR, is_suspicious
+from billing.prices import price_of
 from cloneai.accounts.admin_access import (
     EXPERT,
     REVIEWER,
@@ -23,7 +25,6 @@ from cloneai.accounts.admin_access import (
 )
 from clones.admin_filters import OwnCloneFilter
 
-SUSPICIOUS_FACTOR = 10
 OUTCOME_COLOURS = {"Success": "success", "Stopped": "info", "Failed": "danger", "Process died": "danger"}
 
 
@@ -53,7 +54,7 @@ class ModelPriceAdmin(RoleAdmin):
         before = ModelPrice.objects.exclude(pk=obj.pk).find(model=obj.model, day=obj.valid_from)
         super().save_model(request, obj, form, change)
         record_action(actor=request.user, action="price.save", target=obj, model=obj.model)
-        if before and _is_suspicious(before, obj):
+        if before and is_suspicious(before=price_of(before), after=price_of(obj)):
             factor = f"more than {SUSPICIOUS_FACTOR}-fold"
             messages.warning(
                 request, f"{obj}: a price changed {factor} against {before.valid_from}. Check it."
@@ -134,11 +135,3 @@ class CostRecordAdmin(ReadOnlyAdmin):
 def show_usd(amount: Any) -> str:
     """A price without its trailing zeros."""
     return f"${amount.normalize():f}"
-
-
-def _is_suspicious(before: ModelPrice, after: ModelPrice) -> bool:
-    pairs = (
-        (before.input_usd_per_million, after.input_usd_per_million),
-        (before.output_usd_per_million, after.output_usd_per_million),
-    )
-    return any(max(pair) > SUSPICIOUS_FACTOR * min(pair) for pair in pairs)

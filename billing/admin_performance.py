@@ -8,7 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpResponseBase
 
 from billing.admin_report import preset_links, records_url
-from billing.alerts import list_alerts
+from billing.alert_banner import list_alerts
 from billing.charts import MOST_DAYS, Chart, Series, draw_days
 from billing.csv_export import build_csv
 from billing.models import utc_today

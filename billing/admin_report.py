@@ -9,7 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpResponseBase
 from django.urls import reverse
 
-from billing.alerts import list_alerts
+from billing.alert_banner import list_alerts
 from billing.charts import Chart, Series, by_month, draw_days, draw_ranking
 from billing.csv_export import build_csv
 from billing.models import utc_today

@@ -5,7 +5,6 @@ whatever the account says: what is left does not pay for a call. The row is uniq
 """
 
 import logging
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from smtplib import SMTPException
@@ -19,7 +18,6 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from billing.models import Scope, SpendAccount, SpendAlert, UsdField, utc_today
-from cloneai.accounts.admin_access import name_for_staff
 from cloneai.accounts.models import REVIEWERS, User
 from clones.models import Clone
 
@@ -33,18 +31,6 @@ SUBJECTS = {
     WARN_PERCENT: "Most of today's budget for AI calls is used",
     FULL_PERCENT: "A daily limit for AI calls is reached",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertLine:
-    """A warning as its reader may see it."""
-
-    percent: int
-    text: str
-
-    @property
-    def is_full(self) -> bool:
-        return self.percent >= FULL_PERCENT
 
 
 def check_limits(*, day: date | None = None) -> int:
@@ -100,44 +86,32 @@ def send_mails(*, now: datetime | None = None) -> int:
     return sum(_send(alert_id) for alert_id in waiting.order_by("created_at").values_list("pk", flat=True))
 
 
-def list_alerts(*, viewer: User) -> list[AlertLine]:
-    """Today's warnings: reviewers see all, experts those of their clones and that the platform's limit is reached.
-
-    One query, and up to two for names. Of an account's two warnings only the graver is shown.
-    """
-    alerts = SpendAlert.objects.filter(day=utc_today())
-    if not viewer.is_reviewer:
-        own = Clone.objects.editable_by(viewer).values("pk")
-        alerts = alerts.filter(
-            Q(scope=Scope.CLONE, owner_id__in=own) | Q(scope=Scope.PLATFORM, percent=FULL_PERCENT)
-        )
-    shown: dict[tuple[str, int], AlertLine] = {}
-    for alert in alerts:  # the higher percentage comes first
-        line = AlertLine(percent=alert.percent, text=describe(alert=alert, viewer=viewer))
-        shown.setdefault((alert.scope, alert.owner_id), line)
-    return list(shown.values())
-
-
-def describe(*, alert: SpendAlert, viewer: User | None = None) -> str:
-    """One sentence or two; without a viewer for a reader who may know everything but addresses."""
-    is_open = viewer is None or viewer.is_reviewer
+def describe(*, alert: SpendAlert, owner: str, is_open: bool = True) -> str:
+    """One sentence. `owner` is how the reader may know person or clone; not open hides the platform's figures."""
     figures = f" (${alert.spent_usd:.2f} of ${alert.limit_usd:.2f})"
     until = "until midnight (UTC) calls that it cannot pay for are refused"
     if alert.scope == Scope.PLATFORM:
         if alert.percent < FULL_PERCENT:
             return f"{alert.percent}% of the platform's daily limit is used{figures}."
         return f"The platform's daily limit is reached{figures if is_open else ''}: {until}."
-    return f"The daily limit of {_owner_name(alert=alert, viewer=viewer)} is reached{figures}: {until}."
+    return f"The daily limit of {owner} is reached{figures}: {until}."
 
 
-def _owner_name(*, alert: SpendAlert, viewer: User | None) -> str:
-    if alert.scope == Scope.CLONE:
-        clone = Clone.objects.filter(pk=alert.owner_id).first()
-        return f"the clone “{clone.name}”" if clone else "a deleted clone"
-    person = User.objects.filter(pk=alert.owner_id).first()
-    if viewer is None:
-        return person.pseudonym if person else "an erased person"
-    return name_for_staff(person=person, viewer=viewer)
+def find_owner(alert: SpendAlert) -> User | Clone | None:
+    """The person or clone of an alert; None when it is gone, and for the platform. One query."""
+    if alert.scope == Scope.PLATFORM:
+        return None
+    model: Any = Clone if alert.scope == Scope.CLONE else User
+    found: User | Clone | None = model.objects.filter(pk=alert.owner_id).first()
+    return found
+
+
+def _name_for_mail(alert: SpendAlert) -> str:
+    """No address: mail passes through many hands."""
+    owner = find_owner(alert)
+    if isinstance(owner, Clone):
+        return f"the clone “{owner.name}”"
+    return owner.pseudonym if owner else "somebody who is gone"
 
 
 def _own_limit(model: Any) -> Subquery:
@@ -177,11 +151,10 @@ def _send(alert_id: int) -> bool:
         addresses = _addresses(alert) if alert else []
         if alert is None or not addresses:
             return False
+        text = describe(alert=alert, owner=_name_for_mail(alert))
         try:
             for address in addresses:  # one each: nobody learns who else is told
-                send_mail(
-                    f"[CloneAI] {SUBJECTS[alert.percent]}", f"{describe(alert=alert)}\n", None, [address]
-                )
+                send_mail(f"[CloneAI] {SUBJECTS[alert.percent]}", f"{text}\n", None, [address])
         except (SMTPException, OSError) as error:
             logger.warning("A warning about a limit could not be mailed: %s.", type(error).__name__)
             return False

@@ -87,7 +87,7 @@ class UnpricedModel(CallRefused):
     error_type = "unpriced_model"
 
     def __init__(self, *, model: str) -> None:
-        super().__init__(f"The model {model!r} has no price. Add one in the admin, under model prices.")
+        super().__init__(f"The model {model!r} has no price. Add one in the admin, or by refresh_prices.")
         self.model = model
 
 

@@ -165,7 +165,10 @@ def _find_price_and_accounts(*, plan: CallPlan, day: date) -> tuple[ModelPrice, 
         .first()
     )
     if price is None:
-        logger.error("Refused a call: the model %r has no price. Add one in the admin.", plan.model)
+        logger.error(
+            "Refused a call: the model %r has no price. See refresh_prices.",
+            plan.model,
+        )
         raise UnpricedModel(model=plan.model)
     accounts = []
     if plan.payer.clone_id is not None:

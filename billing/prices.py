@@ -5,6 +5,8 @@ from datetime import date
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 from typing import Any
 
+from django.conf import settings
+
 from billing.calls import Usage
 from billing.models import ModelPrice, Reservation
 
@@ -26,6 +28,12 @@ class TokenPrice:
 def price_of(row: ModelPrice | Reservation) -> TokenPrice:
     """The three figures of a price, or of the reservation that remembered it."""
     return TokenPrice(row.input_usd_per_million, row.cached_input_usd_per_million, row.output_usd_per_million)
+
+
+def configured_models() -> list[str]:
+    """The models that the settings name, each once."""
+    names = ("GPT_4_MODEL", "GPT_4_MINI_MODEL", "FUNCTION_CALLING_MODEL", "EMBEDDING_MODEL")
+    return list(dict.fromkeys(getattr(settings, name) for name in names))
 
 
 def cost_usd(*, usage: Usage, price: TokenPrice) -> Decimal:

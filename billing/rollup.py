@@ -140,7 +140,8 @@ class RollupDifference:
 DIFFERENCES_SQL = """
     WITH ledger AS (
         SELECT day, count(*) AS calls, sum(cost_usd) AS cost, sum(input_tokens + output_tokens) AS tokens,
-            count(*) FILTER (WHERE outcome IN ('success', 'stopped')) AS durations
+            count(*) FILTER (WHERE outcome IN ('success', 'stopped'))
+                + count(time_to_first_token_ms) FILTER (WHERE outcome IN ('success', 'stopped')) AS durations
         FROM billing_costrecord GROUP BY day
     ), usage AS (
         SELECT day, sum(calls)::bigint AS calls, sum(cost_usd) AS cost, sum(input_tokens + output_tokens) AS tokens
@@ -150,7 +151,7 @@ DIFFERENCES_SQL = """
     ), latency AS (
         SELECT day, sum(count)::bigint AS durations
         FROM billing_dailylatency CROSS JOIN LATERAL unnest(counts::real[]) AS count
-        WHERE measure = 'latency' GROUP BY day
+        GROUP BY day
     )
     SELECT day, coalesce(ledger.calls, 0), coalesce(ledger.cost, 0), coalesce(usage.calls, 0),
         coalesce(usage.cost, 0), coalesce(person.calls, 0), coalesce(person.cost, 0),

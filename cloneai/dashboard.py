@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import Count, Q, QuerySet, Sum
 from django.urls import reverse
 
-from billing.alerts import list_alerts
+from billing.alert_banner import list_alerts
 from billing.models import CostRecord, utc_today
 from chat.models import ChatSession, KnowledgeGap, ReviewState, SessionSummary, SummaryStatus
 from cloneai.accounts.admin_access import StaffRequest

@@ -1,5 +1,6 @@
 """Money in the admin: the ledger and the report by role, prices for superusers."""
 
+import csv
 from datetime import date
 from decimal import Decimal
 
@@ -199,3 +200,141 @@ def test_cached_input_dearer_than_input_is_refused(client: Client, admin: User):
         reverse("admin:billing_modelprice_add"), price_form(cached_input_usd_per_million="31")
     )
     assert "Cached input cannot cost more than input." in response.content.decode()
+
+
+PERIOD = {"first_day": "2026-03-01", "last_day": "2026-03-31"}
+PERFORMANCE = "admin:billing_performance"
+
+
+@pytest.mark.parametrize("group_by", ["day", "user", "model", "clone", "purpose"])
+def test_expert_is_led_to_the_single_calls_of_own_clones(
+    client: Client, expert: User, member: User, other_clone: Clone, records: list[CostRecord], group_by: str
+):
+    spend(user=expert, clone=other_clone, cost="8")  # their own call, at somebody else's clone
+    client.force_login(expert)
+    rows = client.get(reverse(REPORT), {**PERIOD, "group_by": group_by}).context["rows"]
+    assert sum(row.cost_usd for row, _ in rows) == Decimal("0.75")
+    for row, url in rows:
+        found = client.get(url).context["cl"].result_list
+        assert sum(record.cost_usd for record in found) == row.cost_usd
+
+
+def test_calls_of_somebody_who_is_gone_can_be_looked_at(
+    client: Client, reviewer: User, member: User, records: list[CostRecord]
+):
+    member.delete()
+    client.force_login(reviewer)
+    [(row, url)] = client.get(reverse(REPORT), {**PERIOD, "group_by": "user"}).context["rows"]
+    assert row.label == "Nobody, or deleted"
+    assert len(client.get(url).context["cl"].result_list) == 3
+
+
+def test_report_compares_with_the_period_before(client: Client, reviewer: User, member: User, clone: Clone):
+    spend(user=member, clone=clone, cost="2", day=date(2026, 3, 8))
+    spend(user=member, clone=clone, cost="3", day=date(2026, 3, 11))
+    spend(user=member, clone=clone, cost="1", day=date(2026, 3, 12), model="m-new")
+    client.force_login(reviewer)
+    query = {"first_day": "2026-03-10", "last_day": "2026-03-12", "group_by": "model"}
+    response = client.get(reverse(REPORT), query)
+    trends = {row.label: (row.previous_cost_usd, row.trend_percent) for row, _ in response.context["rows"]}
+    assert trends == {"m-one": (Decimal(2), Decimal(50)), "m-new": (Decimal(0), None)}
+    assert response.context["report"].total.trend_percent == 100
+    content = response.content.decode()
+    assert "+50%" in content
+    assert "new" in content
+
+
+@pytest.mark.parametrize(("group_by", "bars"), [("day", 2), ("model", 2), ("clone", 2), ("user", 1)])
+def test_report_draws_a_chart_without_script(
+    client: Client, reviewer: User, records: list[CostRecord], group_by: str, bars: int
+):
+    client.force_login(reviewer)
+    content = client.get(reverse(REPORT), {**PERIOD, "group_by": group_by}).content.decode()
+    figure = content[content.index("<figure") : content.index("</figure>")]
+    assert figure.count("<rect") == bars
+    assert 'role="img"' in figure
+    assert "style=" not in figure
+    assert "<script" not in figure
+
+
+def test_names_in_charts_are_escaped(client: Client, reviewer: User, member: User, clone: Clone):
+    clone.name = "<script>alert(1)</script>"
+    clone.save()
+    spend(user=member, clone=clone, cost="2")
+    client.force_login(reviewer)
+    content = client.get(reverse(REPORT), {**PERIOD, "group_by": "clone"}).content.decode()
+    assert "<script>alert" not in content
+    assert "&lt;script&gt;alert" in content
+
+
+def test_report_is_a_csv_file_too(client: Client, reviewer: User, clone: Clone, records: list[CostRecord]):
+    clone.name = '=HYPERLINK("http://evil.example")'
+    clone.save()
+    client.force_login(reviewer)
+    response = client.get(reverse(REPORT), {**PERIOD, "group_by": "clone", "format": "csv"})
+    assert response["Content-Type"].startswith("text/csv")
+    assert response["Content-Disposition"] == (
+        'attachment; filename="costs-by-clone-2026-03-01-2026-03-31.csv"'
+    )
+    rows = list(csv.reader(response.content.decode("utf-8-sig").splitlines()))
+    assert rows[0][:2] == ["Clone", "Calls"]
+    assert [(row[0], Decimal(row[5])) for row in rows[1:]] == [
+        ("Bo Holm", Decimal(4)),
+        ('\'=HYPERLINK("http://evil.example")', Decimal("0.75")),
+        ("Total", Decimal("4.75")),
+    ]
+
+
+def test_experts_file_has_no_foreign_clone_and_no_address(
+    client: Client, expert: User, member: User, records: list[CostRecord]
+):
+    client.force_login(expert)
+    for group_by in ("clone", "user"):
+        content = client.get(
+            reverse(REPORT), {**PERIOD, "group_by": group_by, "format": "csv"}
+        ).content.decode()
+        assert "Bo Holm" not in content
+        assert member.email not in content
+
+
+def test_performance_page_shows_the_guides_report(
+    client: Client, reviewer: User, member: User, clone: Clone, records: list[CostRecord]
+):
+    failed = spend(user=member, clone=clone, cost="0.25", day=date(2026, 3, 12))
+    CostRecord.objects.filter(pk=failed.pk).update(outcome="failed", error_type="timeout", retries=3)
+    client.force_login(reviewer)
+    response = client.get(reverse(PERFORMANCE), PERIOD)
+    report = response.context["report"]
+    assert (report.total_requests, report.failed_requests, report.retries) == (4, 1, 3)
+    assert (report.success_rate, report.total_cost_usd) == (Decimal("75.00"), Decimal(5))
+    assert report.cost_per_token_usd == Decimal("0.0833333333")
+    content = response.content.decode()
+    assert content.count("<figure") == 2
+    for words in ("Success rate", "75.00%", "Cost per token", "p99", "first token", "timeout"):
+        assert words in content
+    for _, count, url in response.context["errors"]:
+        assert len(client.get(url).context["cl"].result_list) == count
+    for row, url in response.context["models"]:
+        assert len(client.get(url).context["cl"].result_list) == row.requests
+
+
+def test_performance_page_keeps_experts_to_own_clones(
+    client: Client, expert: User, records: list[CostRecord]
+):
+    client.force_login(expert)
+    assert client.get(reverse(PERFORMANCE), PERIOD).context["report"].total_requests == 2
+    rows = (
+        client.get(reverse(PERFORMANCE), {**PERIOD, "format": "csv"}).content.decode("utf-8-sig").splitlines()
+    )
+    assert rows[0].startswith("Model,Requests")
+    assert len(rows) == 3
+
+
+def test_empty_performance_page_says_so(client: Client, reviewer: User):
+    client.force_login(reviewer)
+    assert "No call was made" in client.get(reverse(PERFORMANCE)).content.decode()
+
+
+def test_performance_page_is_for_staff(client: Client, member: User):
+    client.force_login(member)
+    assert client.get(reverse(PERFORMANCE), follow=True).status_code == 403

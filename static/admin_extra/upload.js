@@ -6,13 +6,14 @@ const summary = form?.querySelector("[data-upload-summary]");
 const button = form?.querySelector('button[type="submit"]');
 
 const megabytes = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MB`;
+const size = (bytes) => (bytes < 2 ** 20 ? `${Math.ceil(bytes / 2 ** 10)} KB` : megabytes(bytes));
 
 function addRow(file) {
   const row = document.createElement("li");
   const name = Object.assign(document.createElement("span"), { className: "ax-upload-name", textContent: file.name });
   const bar = Object.assign(document.createElement("progress"), { className: "ax-progress", max: 1, value: 0 });
   bar.setAttribute("aria-label", `Upload of ${file.name}`);
-  const note = Object.assign(document.createElement("span"), { className: "ax-muted", textContent: megabytes(file.size) });
+  const note = Object.assign(document.createElement("span"), { className: "ax-muted", textContent: size(file.size) });
   row.append(name, bar, note);
   list.append(row);
   return { row, bar, note };
