@@ -24,21 +24,30 @@ class Calibration:
 
     The floor decides whether anything was found: the best passage must reach it. The ones after it are used down
     to `KEPT_BELOW_FLOOR` of it, since the passage that holds the answer is not always the one that scores best.
+
+    `sure`: below this relevance a search whose words do not fit either gets a second look (`knowledge.second_look`);
+    there `window_weight` is what three sentences in a row count for in the order (0: they are not read, which
+    saves a hosted model's price), and `phrasing_word_weight` the word list's share for other phrasings.
     """
 
     floor: float
     word_weight: float
+    sure: float
+    window_weight: float = 0.0
+    phrasing_word_weight: float = 0.45
 
 
 # local: measured on the demo clone and three public corpora at 1,000 and 400 tokens a passage. The others
 # follow
 # the published range of their similarities (0.3 to 0.6 for relevant passages) and are not measured here.
 CALIBRATIONS = {
-    "local-wordllama-256": Calibration(floor=0.24, word_weight=0.45),
-    "text-embedding-3-large": Calibration(floor=0.35, word_weight=0.30),
-    "text-embedding-3-small": Calibration(floor=0.35, word_weight=0.30),
+    "local-wordllama-256": Calibration(
+        floor=0.24, word_weight=0.45, sure=0.60, window_weight=1.0, phrasing_word_weight=0.8
+    ),
+    "text-embedding-3-large": Calibration(floor=0.35, word_weight=0.30, sure=0.50),
+    "text-embedding-3-small": Calibration(floor=0.35, word_weight=0.30, sure=0.50),
 }
-DEFAULT_CALIBRATION = Calibration(floor=0.35, word_weight=0.30)
+DEFAULT_CALIBRATION = Calibration(floor=0.35, word_weight=0.30, sure=0.50)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,27 +10,11 @@ from cloneai.local_ai.conversation import earlier_subject, subject_words
 from cloneai.local_ai.extracts import find_topics
 from cloneai.local_ai.language import content_words, stem
 from cloneai.local_ai.smalltalk import recognise, strip_opening
+from cloneai.local_ai.thesaurus import neighbours, synonyms
 from cloneai.local_ai.transcripts import Turn, parse_transcript, split_turns
 
 MAX_TITLE_WORDS = 6
 
-# Groups of words that may stand for one another, between bars.
-_SYNONYM_TEXT = """
-begin start launch | stop quit end | improve better increase | reduce lower decrease |
-problem issue difficulty | buy purchase | cost price expense | money budget finance | boss manager leader |
-employee worker staff report | team group | meeting conversation one-on-one | feedback criticism praise |
-goal aim objective | plan strategy | job work career | hire recruit | fire dismiss |
-quarrel conflict dispute | tired exhausted sleepy | sleep rest | nap doze | insomnia sleeplessness |
-anxiety worry stress | habit routine | food meal diet | exercise workout training | child kid |
-teenager adolescent | baby infant | doctor physician | pain ache | learn study | teach explain | write draft |
-customer client | sell market | fix repair solve | fast quick | delegate assign | leave resign |
-presentation talk speech | confident assertive | procrastinate delay postpone
-"""
-_SYNONYMS = {
-    stem(word): [other for other in group.split() if other != word]
-    for group in _SYNONYM_TEXT.split("|")
-    for word in group.split()
-}
 _FORMS = (
     (re.compile(r"^how (?:do|can|should|could|would) (?:i|you|we|one) (.+)$", re.I), "ways to {}"),
     (re.compile(r"^why (?:do|does|did|is|are|can't|should) (.+)$", re.I), "reasons why {}"),
@@ -61,17 +45,19 @@ def find_query(*, request: ChatRequest) -> str:
 
 
 def rephrase(*, query: str) -> list[str]:
-    """Return up to three other phrasings: another form, synonyms, keywords only; never the query itself."""
+    """Return two or three other phrasings, never the query itself: related words, and key words with them.
+
+    A query without any related word gets another form of itself and its key words.
+    """
     plain = strip_opening(text=query).rstrip(" ?!.")
-    options: list[str] = []
-    for pattern, form in _FORMS:
-        match = pattern.match(plain)
-        if match:
-            options.append(form.format(match[1]))
-            break
-    swapped = re.sub(r"[\w-]+", lambda match: _SYNONYMS.get(stem(match[0].lower()), [match[0]])[0], plain)
-    keywords = " ".join(dict.fromkeys(subject_words(plain) or content_words(plain)))
-    options += [swapped, keywords]
+    keywords = list(dict.fromkeys(subject_words(plain) or content_words(plain)))
+    related = list(dict.fromkeys(other for word in keywords for other in synonyms(word=word)))
+    if related:
+        options = [" ".join(related), " ".join([*keywords, *related])]
+    else:
+        forms = (form.format(match[1]) for pattern, form in _FORMS if (match := pattern.match(plain)))
+        near = [other for word in keywords for other in neighbours(word=word)]
+        options = [next(forms, ""), " ".join([*keywords, *near])]
     distinct = [text for text in dict.fromkeys(options) if text.strip() and text.lower() != plain.lower()]
     return distinct or [f"{plain} explained"]
 

@@ -159,7 +159,8 @@ def test_query_expansion_gives_other_phrasings() -> None:
     asked = "How do I stop my baby from waking at night?"
     found = fill(f'Given this user query: "{asked}"\n\nGenerate 2-3 alternative phrasings', Queries).queries
     assert 2 <= len(found) <= 3
-    assert "stop baby waking night" in found
+    assert any("infant" in text for text in found)
+    assert any("baby waking night" in text for text in found)
     assert asked not in found
 
 
