@@ -11,6 +11,7 @@ from clones.models import Clone
 from clones.palette import Palette, palette_for
 
 CLONES_PER_PAGE = 24
+MAX_QUESTION_CHARS = 1000
 ACCENT_MAX_AGE_SECONDS = 7 * 24 * 3600
 
 
@@ -28,9 +29,12 @@ def gallery(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def profile(request: HttpRequest, slug: str) -> HttpResponse:
+    """The clone's page; `?q=` is a question that was chosen before signing in, ready to be asked."""
     clone = get_object_or_404(Clone.objects.visible_to(request.user), slug=slug)
     is_editable = Clone.objects.editable_by(request.user).filter(pk=clone.pk).exists()
-    return render(request, "clones/profile.html", {"clone": clone, "is_editable": is_editable})
+    question = request.GET.get("q", "").strip()[:MAX_QUESTION_CHARS]
+    context = {"clone": clone, "is_editable": is_editable, "question": question}
+    return render(request, "clones/profile.html", context)
 
 
 @require_safe

@@ -1,7 +1,9 @@
 """Gallery, profile and accent as visitors and members see them."""
 
+import html
 import re
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.test import Client
@@ -9,12 +11,13 @@ from django.urls import reverse
 
 from cloneai.accounts.models import User
 from clones.models import Clone, Visibility
+from conftest import PASSWORD
 
 GALLERY = reverse("clones:gallery")
 
 
-def names(html: str) -> list[str]:
-    return re.findall(r'<h2><a href="/c/[^"]+">([^<]+)</a>', html)
+def names(page: str) -> list[str]:
+    return re.findall(r'<h2><a href="/c/[^"]+">([^<]+)</a>', page)
 
 
 def test_visitor_sees_public_clones_only(client: Client, clone: Clone, other_clone: Clone) -> None:
@@ -123,3 +126,35 @@ def test_pages_carry_no_inline_script_or_style(client: Client, member: User, clo
     for url in [*urls, reverse("account_logout")]:
         page = client.get(url).text
         assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)", page), url
+
+
+def test_a_question_chosen_before_signing_in_is_ready_afterwards(client: Client, clone: Clone, member: User):
+    question = "How do I say “no” & mean it? 1/2"
+    Clone.objects.filter(pk=clone.pk).update(starter_questions=[question])
+    page = client.get("/c/ada/").content.decode()
+    link = html.unescape(re.search(r'<a class="starter" href="([^"]+)"', page)[1])
+    going_to = parse_qs(urlsplit(link).query)["next"][0]
+    assert parse_qs(urlsplit(going_to).query) == {"q": [question]}
+    signed_in = client.post(link, {"login": member.email, "password": PASSWORD, "next": going_to})
+    assert signed_in["Location"] == going_to
+    ready = client.get(going_to)
+    assert ready.context["question"] == question
+    assert f'name="question" value="{html.escape(question)}"' in ready.content.decode()
+    assert 'aria-label="Your question"' in ready.content.decode()
+    assert 'aria-label="Your question"' not in client.get("/c/ada/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("address", "query"),
+    [
+        ("/", ""),
+        ("/c/ada/?q=Why%3F", "?next=/c/ada/%3Fq%3DWhy%253F"),
+        ("/accounts/login/?next=/c/ada/", "?next=/c/ada/"),
+        ("/accounts/login/", ""),
+    ],
+)
+def test_the_header_leads_back_to_where_somebody_was_going(
+    client: Client, clone: Clone, address: str, query: str
+):
+    page = client.get(address).content.decode()
+    assert f'href="/accounts/signup/{query}">Sign up</a>' in page
