@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.forms import ModelForm
 from django.urls import reverse
 from django.utils.html import format_html
@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from cloneai.accounts.admin_access import EXPERT, RoleAdmin, StaffRequest, record_action
-from cloneai.accounts.models import User
+from cloneai.accounts.models import EXPERTS, User
 from clones.admin_forms import CloneForm
 from clones.deletion import delete_clone
 from clones.models import Clone, Visibility
@@ -89,7 +89,12 @@ class CloneAdmin(RoleAdmin):
         self, db: str | None, db_field: Any, request: StaffRequest
     ) -> QuerySet[Any] | None:
         if db_field.name == "owner" and request.user.is_superuser:
-            return User.objects.filter(is_staff=True, is_active=True).order_by("email")
+            may_own = Q(is_superuser=True) | Q(groups__name=EXPERTS)
+            experts = User.objects.filter(may_own, is_staff=True, is_active=True)
+            # An owner who is no expert any more stays, or their clone could not be saved.
+            return (
+                User.objects.filter(Q(pk__in=experts) | Q(clones__isnull=False)).distinct().order_by("email")
+            )
         return super().get_field_queryset(db, db_field, request)
 
     def get_changeform_initial_data(self, request: StaffRequest) -> dict[str, Any]:

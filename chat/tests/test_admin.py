@@ -261,3 +261,14 @@ def test_lists_and_transcript_do_not_query_once_a_row(
     for url in (reverse(SESSIONS), reverse(SUMMARIES), reverse(GAPS), transcript_url(session)):
         with django_assert_max_num_queries(14):
             assert client.get(url).status_code == 200
+
+
+def test_action_items_are_shown_once(client: Client, reviewer: User, summary: SessionSummary):
+    items = [{"description": "Walk after lunch", "priority": "high", "estimated_effort": "low"}]
+    SessionSummary.objects.filter(pk=summary.pk).update(
+        summary_type="action_items",
+        summary_text="## Action items\n\n- Walk after lunch",
+        structured_data={"action_items": items},
+    )
+    client.force_login(reviewer)
+    assert client.get(summary_url(summary)).content.decode().count("Walk after lunch") == 1

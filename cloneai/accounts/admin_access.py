@@ -150,7 +150,7 @@ class ReadOnlyAdmin(RoleAdmin):
 
 
 def name_for_staff(*, person: User | None, viewer: User) -> str:
-    """Reviewers see a member's address, experts a pseudonym. "Erased" when the account is gone."""
+    """Reviewers see a member's address, experts a pseudonym but their own. "Erased" when the account is gone."""
     if person is None:
         return "Erased"
-    return person.email if viewer.is_reviewer else person.pseudonym
+    return person.email if viewer.is_reviewer or person.pk == viewer.pk else person.pseudonym

@@ -184,3 +184,16 @@ def test_list_does_not_query_once_a_clone(
     client.force_login(admin)
     with django_assert_max_num_queries(12):
         assert client.get(reverse(LIST)).status_code == 200
+
+
+def test_owners_to_choose_from_are_experts(
+    client: Client, admin: User, expert: User, other_expert: User, reviewer: User, member: User, clone: Clone
+):
+    other_expert.groups.clear()
+    client.force_login(admin)
+    page = client.get(reverse("admin:clones_clone_change", args=[clone.pk]))
+    choices = page.context["adminform"].form.fields["owner"].queryset
+    assert set(choices) == {admin, expert}
+    clone.owner = other_expert
+    clone.save()
+    assert set(choices.all()) == {admin, other_expert, expert}

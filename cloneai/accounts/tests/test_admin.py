@@ -5,7 +5,7 @@ from django.contrib import admin as django_admin
 from django.test import Client
 from django.urls import reverse
 
-from cloneai.accounts.admin_access import RoleAdmin
+from cloneai.accounts.admin_access import RoleAdmin, name_for_staff
 from cloneai.accounts.models import EXPERTS, REVIEWERS, ApiKey, AuditEntry, User
 from clones.models import Clone
 
@@ -164,3 +164,10 @@ def test_lists_do_not_query_once_a_row(client: Client, admin: User, django_asser
     for name in ("accounts_user", "accounts_apikey", "accounts_auditentry"):
         with django_assert_max_num_queries(12):
             assert client.get(reverse(f"admin:{name}_changelist")).status_code == 200
+
+
+def test_nobody_is_a_pseudonym_to_themselves(expert: User, member: User, reviewer: User):
+    assert name_for_staff(person=expert, viewer=expert) == expert.email
+    assert name_for_staff(person=member, viewer=expert) == member.pseudonym
+    assert name_for_staff(person=member, viewer=reviewer) == member.email
+    assert name_for_staff(person=None, viewer=expert) == "Erased"
