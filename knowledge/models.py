@@ -42,14 +42,20 @@ FINAL_STATUSES = (Status.READY, Status.FAILED)
 
 def storage_path(document: "Document", file_name: str) -> str:
     """Where a document's file lies: never a name that the uploader chose."""
-    return str(PurePosixPath("documents") / str(document.clone_id) / f"{document.pk}-{uuid.uuid4().hex[:8]}")
+    return f"{storage_folder(clone_id=document.clone_id)}/{document.pk}-{uuid.uuid4().hex[:8]}"
+
+
+def storage_folder(*, clone_id: int) -> str:
+    return str(PurePosixPath("documents") / str(clone_id))
 
 
 class DocumentQuerySet(models.QuerySet["Document"]):
     def editable_by(self, user: User | AnonymousUser) -> Self:
         return self.filter(clone__in=Clone.objects.editable_by(user))
 
-    visible_to = editable_by  # documents as such are the expert's own affair; members see passages through citations
+    visible_to = (
+        editable_by  # documents as such are the expert's own affair; members see passages through citations
+    )
 
 
 class Document(models.Model):
@@ -60,7 +66,10 @@ class Document(models.Model):
     title = models.CharField(max_length=200, help_text="Shown with every source.")
     file = models.FileField(upload_to=storage_path, max_length=300)
     live_file = models.CharField(
-        max_length=300, blank=True, editable=False, help_text="Stored name of the file behind the live version."
+        max_length=300,
+        blank=True,
+        editable=False,
+        help_text="Stored name of the file behind the live version.",
     )
     file_name = models.CharField(max_length=255, help_text="As uploaded, made safe.")
     kind = models.CharField(max_length=10, blank=True, editable=False)
@@ -69,7 +78,9 @@ class Document(models.Model):
     uploaded_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", editable=False
     )
-    status = models.CharField(max_length=12, choices=Status, default=Status.QUEUED, editable=False, db_index=True)
+    status = models.CharField(
+        max_length=12, choices=Status, default=Status.QUEUED, editable=False, db_index=True
+    )
     stage_done = models.PositiveIntegerField(default=0, editable=False)
     stage_total = models.PositiveIntegerField(default=0, editable=False)
     error_code = models.CharField(max_length=40, blank=True, editable=False)
@@ -125,7 +136,9 @@ class DocumentPage(models.Model):
 
     class Meta:
         ordering = ["number"]
-        constraints = [models.UniqueConstraint(fields=["document", "version", "number"], name="page_once_per_version")]
+        constraints = [
+            models.UniqueConstraint(fields=["document", "version", "number"], name="page_once_per_version")
+        ]
 
     def __str__(self) -> str:
         return f"{self.document_id} p. {self.number}"

@@ -8,6 +8,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,7 @@ from django_q.tasks import async_task
 from cloneai.accounts.models import User
 from clones.models import Clone
 from knowledge.errors import UploadRefused
-from knowledge.models import Chunk, ChunkEmbedding, Document, DocumentPage, Status
+from knowledge.models import Chunk, ChunkEmbedding, Document, DocumentPage, Status, storage_folder
 
 __all__ = [
     "UploadRefused",
@@ -111,7 +112,7 @@ def delete_document(*, document: Document) -> None:
 
 def prepare_file_removal(clone: Clone) -> Callable[[], None]:
     """What to do with the files of a clone once its rows are gone; registered with `clones.deletion`."""
-    return partial(_remove_files, _stored_files(Q(clone=clone)))
+    return partial(_remove_folder, storage_folder(clone_id=clone.pk), _stored_files(Q(clone=clone)))
 
 
 def enqueue_ingestion(*, document: Document) -> None:
@@ -220,3 +221,9 @@ def _stored_files(which: Q) -> frozenset[str]:
 def _remove_files(names: frozenset[str]) -> None:
     for name in names:
         default_storage.delete(name)
+
+
+def _remove_folder(folder: str, names: frozenset[str]) -> None:
+    _remove_files(names)
+    with suppress(OSError):  # what else lies there, say of an upload that broke off, keeps the folder
+        default_storage.delete(folder)

@@ -139,3 +139,4 @@ def test_deleting_a_clone_takes_the_files_of_its_documents_along(clone: Clone, o
     delete_clone(clone=clone)
     assert Document.objects.get().clone == other_clone
     assert len(stored_files(media)) == 1
+    assert [path.name for path in (media / "documents").iterdir()] == [str(other_clone.pk)]
