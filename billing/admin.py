@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.urls import URLPattern, path
@@ -92,7 +92,8 @@ class CostRecordAdmin(ReadOnlyAdmin):
         ]
 
     def get_queryset(self, request: StaffRequest) -> QuerySet[CostRecord]:
-        return super().get_queryset(request).select_related("user", "clone")
+        found = super().get_queryset(request).select_related("user", "clone")
+        return found.annotate(is_viewers=ExpressionWrapper(Q(user=request.user.pk), BooleanField()))
 
     def get_list_display(self, request: StaffRequest) -> tuple[str, ...]:
         member = "member_address" if request.user.is_reviewer else "member_pseudonym"
@@ -121,7 +122,9 @@ class CostRecordAdmin(ReadOnlyAdmin):
 
     @display(description="Person")
     def member_pseudonym(self, record: CostRecord) -> str:
-        return record.user.pseudonym if record.user else "Erased"
+        if record.user is None:
+            return "Erased"
+        return record.user.email if record.is_viewers else record.user.pseudonym  # type: ignore[attr-defined]
 
     @display(description="Cost (USD)", ordering="cost_usd")
     def cost(self, record: CostRecord) -> str:

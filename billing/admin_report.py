@@ -1,6 +1,6 @@
 """The cost report in the admin: a period, a grouping, a chart, a table, and a way down to the single calls."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -44,6 +44,7 @@ CSV_HEADER = (
     "Share",
     "Cost before (USD)",
 )
+PARAMETERS = {"group_by", "first_day", "last_day", "format"}
 RANKED = 10
 
 
@@ -72,6 +73,7 @@ def show_report(model_admin: "CostRecordAdmin", request: StaffRequest) -> HttpRe
         period=period,
         presets=preset_links(period, **grouping),
         hidden=grouping,
+        ignored=_name_ignored(request.GET),
         csv_url=f"?{urlencode({**period.query, **grouping, 'format': 'csv'})}",
         report=report,
         rows=[(row, _records_url(report, row)) for row in report.rows],
@@ -85,6 +87,14 @@ def show_report(model_admin: "CostRecordAdmin", request: StaffRequest) -> HttpRe
         is_compared=group_by != GroupBy.DAY,
         spend_alerts=list_alerts(viewer=request.user),
     )
+
+
+def _name_ignored(query: Mapping[str, Any]) -> str:
+    """What of the address could not be read and was left out, as a sentence; empty when all was read."""
+    asked = query.get("group_by", "")
+    parts = [f"the grouping “{asked[:40]}”"] if asked and asked not in list(GroupBy) else []
+    parts += [f"“{name[:40]}”" for name in query if name not in PARAMETERS]
+    return f"Ignored, because it means nothing here: {', '.join(parts)}." if parts else ""
 
 
 def preset_links(period: Period, **others: str) -> list[tuple[str, str, bool]]:

@@ -338,3 +338,34 @@ def test_empty_performance_page_says_so(client: Client, reviewer: User):
 def test_performance_page_is_for_staff(client: Client, member: User):
     client.force_login(member)
     assert client.get(reverse(PERFORMANCE), follow=True).status_code == 403
+
+
+def test_experts_see_their_own_calls_under_their_own_address(
+    client: Client, expert: User, member: User, clone: Clone
+):
+    spend(user=expert, clone=clone, cost="0.25")
+    spend(user=member, clone=clone, cost="0.25")
+    client.force_login(expert)
+    page = client.get(reverse(RECORDS)).content.decode()
+    table = page.split('id="result_list"')[1]
+    assert expert.email in table
+    assert expert.pseudonym not in table
+    assert member.pseudonym in table
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ({"group_by": "moon"}, "the grouping “moon”"),
+        ({"from": "2026-01-01"}, "“from”"),
+        ({"first_day": "yesterday"}, "The days could not be used"),
+    ],
+)
+def test_report_says_what_of_its_address_was_ignored(
+    client: Client, reviewer: User, query: dict[str, str], told: str
+):
+    client.force_login(reviewer)
+    assert told in client.get(reverse(REPORT), query).content.decode()
+    plain = client.get(reverse(REPORT), {"group_by": "user", "first_day": "2026-01-01"}).content.decode()
+    assert "Ignored" not in plain
+    assert "could not be used" not in plain

@@ -95,7 +95,7 @@ def test_page_is_for_members_and_revoking_for_posts(browser: Client, member: Use
 @pytest.mark.parametrize("mail_url", ["", "memorymail://"])
 def test_sign_up_speaks_of_mail_only_where_mail_is_sent(db: None, client: Client, settings, mail_url: str):
     settings.EMAIL_URL = mail_url
-    email = f"new-{bool(mail_url)}@example.com"  # one message an address: allauth counts them in the cache
+    email = f"new-{len(mail_url)}@example.com"  # one message an address: allauth counts them in the cache
     form = {"email": email, "password1": "correct horse battery"}
     answer = client.post(reverse("account_signup"), form, follow=True)
     assert User.objects.filter(email=email).exists()
