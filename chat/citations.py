@@ -8,10 +8,11 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from django.db.models import Q
 
+from chat.code_spans import CodeSpans
 from chat.models import Citation, Message
 from chat.support import Place, find_place, find_statements
 from knowledge.models import DocumentPage
@@ -30,7 +31,7 @@ class MarkerFilter:
     passage_count: int
     numbers: dict[int, int] = field(default_factory=dict)
     _held: str = ""
-    _code_fence: str = ""
+    _code: CodeSpans = field(default_factory=CodeSpans)
 
     def push(self, text: str) -> str:
         """Text that is safe to show now; an unfinished marker, and blanks before it, are held back."""
@@ -47,17 +48,7 @@ class MarkerFilter:
         return self._rewrite(held)
 
     def _rewrite(self, text: str) -> str:
-        shown: list[str] = []
-        for part in re.split(r"(`+)", text):
-            if part.startswith("`"):
-                if not self._code_fence:
-                    self._code_fence = part
-                elif part == self._code_fence:
-                    self._code_fence = ""
-                shown.append(part)
-            else:
-                shown.append(part if self._code_fence else self._renumber(part))
-        return "".join(shown)
+        return "".join(part if is_code else self._renumber(part) for part, is_code in self._code.split(text))
 
     def _renumber(self, text: str) -> str:
         return re.sub(r"([ \t]*)" + MARKER.pattern, self._replace, text)
@@ -70,6 +61,11 @@ class MarkerFilter:
         return match[1] + "".join(
             f"[{self.numbers.setdefault(number, len(self.numbers) + 1)}]" for number in valid
         )
+
+
+def find_citation_id(*, answer_id: UUID, number: int) -> UUID:
+    """The same for an answer's number at all times, so that its address is known before it is saved."""
+    return uuid5(answer_id, f"source {number}")
 
 
 def build_citations(
@@ -100,6 +96,7 @@ def _build_citation(
     place = _find_place(answer=message.content, number=number, content=passage.content) if is_cited else None
     focus_start = passage.start_char + place.start if place else None
     return Citation(
+        pk=find_citation_id(answer_id=message.pk, number=number),
         message=message,
         number=number,
         is_cited=is_cited,

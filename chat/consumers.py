@@ -151,7 +151,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         if answer.is_running:
             await self._ask_for_replay(str(answer_id))
             return
-        for missed in missed_frames(answer=answer, after_seq=after_seq):
+        for missed in await run_in_thread(missed_frames, answer=answer, after_seq=after_seq):
             await self._forward(missed)
         await self._forward(await run_in_thread(final_frame, answer))
 

@@ -1,13 +1,17 @@
 """WebSocket frames, to the letter of `contracts.md`, and the channel names that they travel by."""
 
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
 from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
 
 from billing.reports import session_cost_usd
-from chat.markdown import render_markdown
+from chat.markdown import Block, MarkdownStream, join_blocks, render_markdown
 from chat.models import Citation, Message, MessageStatus
 
 Frame = dict[str, Any]
@@ -49,14 +53,18 @@ def start_frame(*, answer_id: UUID, reply_to: UUID | None) -> Frame:
     return {"type": "ai_response_start", "message_id": str(answer_id), "reply_to": str(reply_to)}
 
 
-def chunk_frame(*, answer_id: UUID, seq: int, content: str) -> Frame:
-    return {
+def chunk_frame(*, answer_id: UUID, seq: int, content: str, blocks: Sequence[Block] = ()) -> Frame:
+    """`blocks`, beyond `contracts.md`: the HTML of the Markdown blocks that this text finishes, each sent once."""
+    frame: Frame = {
         "type": "ai_response_chunk",
         "message_id": str(answer_id),
         "seq": seq,
         "content": content,
         "is_complete": False,
     }
+    if blocks:
+        frame["blocks"] = [asdict(block) for block in blocks]
+    return frame
 
 
 def error_frame(
@@ -77,13 +85,19 @@ def title_frame(*, session_id: UUID, title: str) -> Frame:
 
 
 def missed_frames(*, answer: Message, after_seq: int) -> list[Frame]:
-    """The frames of a stored answer behind `after_seq`, cut where they were cut when they were first sent."""
-    starts = [0, *answer.chunk_ends]
-    return [
-        chunk_frame(answer_id=answer.pk, seq=seq, content=answer.content[starts[seq] : end])
-        for seq, end in enumerate(answer.chunk_ends)
-        if seq > after_seq
-    ]
+    """The frames of a stored answer behind `after_seq`, cut where they were cut when they were first sent.
+
+    Queries the citations.
+    """
+    urls = find_source_urls(list(answer.citations.all()))
+    rendering = MarkdownStream()
+    frames = []
+    for seq, (start, end) in enumerate(pairwise([0, *answer.chunk_ends])):
+        content = answer.content[start:end]
+        blocks = rendering.push(content, source_urls=urls)
+        if seq > after_seq:
+            frames.append(chunk_frame(answer_id=answer.pk, seq=seq, content=content, blocks=blocks))
+    return frames
 
 
 def describe_sources(citations: list[Citation]) -> list[dict[str, Any]]:
@@ -137,7 +151,34 @@ def final_frame(answer: Message) -> Frame:
     }
 
 
-def render_answer(answer: Message, citations: list[Citation]) -> str:
+def find_source_urls(citations: Sequence[Citation]) -> dict[int, str]:
+    """Addresses of the sources that markers name."""
+    return {citation.number: citation.get_absolute_url() for citation in citations if citation.is_cited}
+
+
+def render_answer(answer: Message, citations: Sequence[Citation]) -> SafeString:
     """The answer's Markdown as safe HTML, its markers linked to their sources."""
-    urls = {citation.number: citation.get_absolute_url() for citation in citations if citation.is_cited}
-    return render_markdown(answer.content, source_urls=urls)
+    return render_markdown(answer.content, source_urls=find_source_urls(citations))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningText:
+    """What is saved of a running answer: the HTML of its finished blocks, and the text behind them.
+
+    `end` is where the text ends, in UTF-16 code units as that of a block.
+    """
+
+    html: SafeString
+    rest: str
+    end: int
+
+
+def render_running(answer: Message, citations: Sequence[Citation]) -> RunningText:
+    blocks = MarkdownStream().push(answer.content, source_urls=find_source_urls(citations))
+    units = answer.content.encode("utf-16-le", "surrogatepass")
+    rest = units[2 * blocks[-1].end if blocks else 0 :]
+    return RunningText(
+        html=join_blocks(blocks),
+        rest=rest.decode("utf-16-le", "surrogatepass").lstrip("\n"),
+        end=len(units) // 2,
+    )

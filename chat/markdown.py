@@ -1,7 +1,13 @@
-"""Text of models, documents and people to safe HTML: HTML off, images off, links http(s) and mailto only."""
+"""Text of models, documents and people to safe HTML: HTML off, images off, links http(s) and mailto only.
+
+HTML is made block by block, for a whole text by `render_markdown` as for one that still grows by `MarkdownStream`, so
+that a reader who saw an answer being written sees the very same in the end. Link reference definitions, which would
+let a later line change an earlier block, are therefore off.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import nh3
@@ -11,8 +17,15 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
+from chat.blocks import BlockSplitter
+from chat.code_spans import CodeSpans
+
 NO_SOURCES: Mapping[int, str] = MappingProxyType({})
-MARKER = re.compile(r"\[(\d{1,3})\]")
+MARKER = re.compile(r"\[([0-9]{1,3})\](?!\()")
+# A private character after the bracket tells a source's marker from the same digits in code.
+SIGN = "\ue000"
+SIGNED_MARKER = re.compile(rf"\[{SIGN}([0-9]{{1,3}})\]")
+SIGNS = re.compile(rf"{SIGN}|%EE%80%80")
 ALLOWED_TAGS = frozenset(
     {"p", "br", "hr", "strong", "em", "s", "a", "code", "pre", "blockquote", "ul", "ol", "li"}
     | {"h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"}
@@ -28,17 +41,14 @@ ALLOWED_SCHEMES = {"http", "https", "mailto"}
 
 
 def _cite(state: StateInline, silent: bool) -> bool:
-    """Turns a marker `[n]` that has a source into a link to it; all other brackets stay text."""
-    match = MARKER.match(state.src, state.pos, state.posMax)
-    if match is None or state.src[match.end() : match.end() + 1] == "(":
-        return False
-    number = int(match[1])
-    url = state.env.get("source_urls", NO_SOURCES).get(number)
-    if url is None:
+    """Turns a signed marker into a link to its source; all other brackets stay text."""
+    match = SIGNED_MARKER.match(state.src, state.pos, state.posMax)
+    if match is None:
         return False
     if not silent:
+        number = int(match[1])
         token = state.push("citation", "", 0)
-        token.meta = {"number": number, "url": url}
+        token.meta = {"number": number, "url": state.env["source_urls"][number]}
     state.pos = match.end()
     return True
 
@@ -52,7 +62,7 @@ def _build_parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "breaks": True, "linkify": False}).enable(
         ["table", "strikethrough"]
     )
-    parser.disable(["image", "html_block", "html_inline"])
+    parser.disable(["image", "html_block", "html_inline", "reference"])
     parser.inline.ruler.before("link", "citation", _cite)
     parser.add_render_rule("citation", _render_citation)
     return parser
@@ -61,15 +71,69 @@ def _build_parser() -> MarkdownIt:
 _parser = _build_parser()
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A finished block. `end` is where it ends in the text, in UTF-16 code units: what JavaScript counts."""
+
+    index: int
+    html: SafeString
+    end: int
+
+
+class MarkdownStream:
+    """HTML of a text that grows. The blocks of `push` and `finish` together are `render_markdown` of the text.
+
+    `source_urls` maps a marker's number to an address of ours; it must hold the numbers of all markers so far, and
+    a number's address never changes.
+    """
+
+    def __init__(self) -> None:
+        self._splitter = BlockSplitter()
+        self._code = CodeSpans()
+        self._count = 0
+        self._end = 0
+
+    def push(self, text: str, *, source_urls: Mapping[int, str] = NO_SOURCES) -> list[Block]:
+        """The blocks that `text` finishes; often none."""
+        return [self._render(source, source_urls) for source in self._splitter.push(text)]
+
+    def finish(self, *, source_urls: Mapping[int, str] = NO_SOURCES) -> list[Block]:
+        return [self._render(source, source_urls) for source in self._splitter.flush()]
+
+    def _render(self, source: str, source_urls: Mapping[int, str]) -> Block:
+        signed = "".join(
+            part if is_code else MARKER.sub(lambda marker: _sign(marker, source_urls), part)
+            for part, is_code in self._code.split(source.replace(SIGN, "\ufffd"))
+        )
+        self._end += len(source.encode("utf-16-le", "surrogatepass")) // 2
+        block = Block(index=self._count, html=_to_html(signed, source_urls), end=self._end)
+        self._count += 1
+        return block
+
+
+def _sign(marker: re.Match[str], source_urls: Mapping[int, str]) -> str:
+    return f"[{SIGN}{marker[1]}]" if int(marker[1]) in source_urls else marker[0]
+
+
 def render_markdown(text: str, *, source_urls: Mapping[int, str] = NO_SOURCES) -> SafeString:
-    """Sanitised HTML of Markdown; markers with a source become links to it.
+    """Sanitised HTML of Markdown; markers outside code that have a source become links to it.
 
     `source_urls` maps a marker's number to an address of ours.
     """
-    html = _parser.render(text, {"source_urls": source_urls})
+    stream = MarkdownStream()
+    blocks = [*stream.push(text, source_urls=source_urls), *stream.finish(source_urls=source_urls)]
+    return join_blocks(blocks)
+
+
+def join_blocks(blocks: Sequence[Block]) -> SafeString:
+    return SafeString("".join(block.html for block in blocks))
+
+
+def _to_html(source: str, source_urls: Mapping[int, str]) -> SafeString:
+    html = _parser.render(source, {"source_urls": source_urls})
     own_urls = frozenset(source_urls.values())
     clean = nh3.clean(
-        html,
+        SIGNS.sub("", html),
         tags=set(ALLOWED_TAGS),
         attributes=ALLOWED_ATTRIBUTES,
         url_schemes=ALLOWED_SCHEMES,

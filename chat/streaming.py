@@ -15,7 +15,9 @@ from channels.layers import get_channel_layer
 from django.utils import timezone
 
 from chat.frames import Frame, answer_group, chunk_frame, session_group
+from chat.markdown import Block, MarkdownStream
 from chat.models import Message, MessageStatus
+from chat.source_keeping import SourceKeeper
 from cloneai.threads import run_in_thread
 
 COALESCE_SECONDS = 0.04
@@ -53,6 +55,9 @@ class AnswerWriter:
         self.text = ""
         self.chunk_ends: list[int] = []
         self.was_stopped = False
+        self.sources: SourceKeeper | None = None
+        self._rendering = MarkdownStream()
+        self._blocks: dict[int, list[Block]] = {}
         self._stop = asyncio.Event()
         self._sent_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -94,8 +99,11 @@ class AnswerWriter:
             start, end = self._sent_length, len(self.text)
             if start == end:
                 return
-            self.chunk_ends.append(end)
             self._sent_at = asyncio.get_running_loop().time()
+            urls = await self.sources.save_new() if self.sources else {}
+            if blocks := self._rendering.push(self.text[start:end], source_urls=urls):
+                self._blocks[len(self.chunk_ends)] = blocks
+            self.chunk_ends.append(end)
             await send_to_session(session_id=self.session_id, frame=self._frame(len(self.chunk_ends) - 1))
 
     async def run_until_stopped(self, work: Coroutine[Any, Any, None]) -> None:
@@ -121,7 +129,10 @@ class AnswerWriter:
 
     def _frame(self, seq: int) -> Frame:
         start = self.chunk_ends[seq - 1] if seq else 0
-        return chunk_frame(answer_id=self.answer_id, seq=seq, content=self.text[start : self.chunk_ends[seq]])
+        content = self.text[start : self.chunk_ends[seq]]
+        return chunk_frame(
+            answer_id=self.answer_id, seq=seq, content=content, blocks=self._blocks.get(seq, ())
+        )
 
     async def _listen(self) -> None:
         while True:

@@ -13,10 +13,10 @@ from django.utils import timezone
 from billing.metering import ChatMessage, MeteredCallError
 from billing.model_choice import Task, choose_model
 from billing.models import CostRecord, Purpose
-from chat.citations import build_citations
 from chat.context import estimate_tokens, max_question_tokens
 from chat.grounding import found_nothing
-from chat.models import ChatSession, Citation, KnowledgeGap, Message, MessageStatus, Role
+from chat.models import ChatSession, KnowledgeGap, Message, MessageStatus, Role
+from chat.source_keeping import save_citations
 from chat.titles import first_title
 from clones.models import Clone
 from knowledge.retrieval import Passage, SearchResult
@@ -214,7 +214,7 @@ def save_answer(
             raise ConversationGone
         answer.save()
         if text and not is_gap:
-            Citation.objects.bulk_create(build_citations(message=answer, passages=passages, numbers=numbers))
+            save_citations(message=answer, passages=passages, numbers=numbers)
         if is_gap and failure is None and answer.reply_to is not None:
             KnowledgeGap.objects.get_or_create(
                 message=answer, defaults={"clone": answer.session.clone, "question": answer.reply_to.content}

@@ -17,6 +17,7 @@ from chat.context import AnswerContext, max_answer_tokens
 from chat.frames import error_frame, final_frame, start_frame, user_message_frame
 from chat.grounding import find_material, write_prompt
 from chat.models import ChatSession, Message, MessageStatus
+from chat.source_keeping import SourceKeeper
 from chat.streaming import AnswerWriter, send_to_session, send_to_writer, spawn
 from chat.titles import begin_title
 from chat.turn_records import (
@@ -174,8 +175,8 @@ async def _write_answer(*, answer_id: UUID) -> None:
 async def _compose(*, draft: Draft, writer: AnswerWriter) -> None:
     """Search, decide, prompt, stream."""
     clone, question = draft.clone, draft.question
-    draft.search = await find_material(clone=clone, question=question, payer=draft.payer)
     history = await run_in_thread(load_history, answer=draft.answer)
+    draft.search = await find_material(clone=clone, question=question, history=history, payer=draft.payer)
     prompt = await run_in_thread(
         write_prompt, clone=clone, question=question, history=history, search=draft.search
     )
@@ -184,6 +185,7 @@ async def _compose(*, draft: Draft, writer: AnswerWriter) -> None:
         return
     draft.model, draft.context = prompt.model, prompt.context
     draft.markers = MarkerFilter(passage_count=len(prompt.context.passages))
+    writer.sources = SourceKeeper(draft.answer, prompt.context.passages, draft.markers.numbers)
     await _stream(draft=draft, writer=writer, messages=prompt.context.messages)
 
 

@@ -5,7 +5,7 @@ import re
 from django import template
 from django.utils.safestring import SafeString
 
-from chat.frames import render_answer
+from chat.frames import RunningText, render_answer, render_running
 from chat.markdown import render_markdown
 from chat.models import Message
 
@@ -17,7 +17,13 @@ MARKS = re.compile(r"\s*\[\d{1,3}\]|[*_`#>|]+|^\s*[-+]\s", re.MULTILINE)
 @register.filter
 def answer_html(message: Message) -> SafeString:
     """The answer as sanitised HTML, its markers linked to its sources."""
-    return SafeString(render_answer(message, list(message.citations.all())))  # sanitised by chat.markdown
+    return render_answer(message, list(message.citations.all()))
+
+
+@register.filter
+def running_text(message: Message) -> RunningText:
+    """A running answer so far: finished blocks as HTML, the rest as text."""
+    return render_running(message, list(message.citations.all()))
 
 
 @register.filter

@@ -1,15 +1,20 @@
 """The socket as a member's browser sees it."""
 
+import re
 import uuid
 from typing import Any
 
 import pytest
 
 from billing.models import CostRecord, Purpose
-from chat.models import ChatSession, Message, MessageStatus
+from chat.models import ChatSession, Citation, Message, MessageStatus
 from cloneai.accounts.models import User
+from cloneai.local_ai.faults import Fault
+from cloneai.local_ai.testing import FakeProvider
+from cloneai.threads import run_in_thread
 from clones.models import Clone
 from knowledge.models import Document
+from knowledge.uploads import delete_document
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -69,6 +74,88 @@ async def test_resume_gives_exactly_the_missed_frames(
         (frame["seq"], frame["content"]) for frame in chunks[1:]
     ]
     assert last["full_response"] == final["full_response"]
+
+
+LONG_ANSWER = """The soup **simmers** for twenty-five minutes [1].
+
+1. Cut four red peppers [1]
+   - and one onion
+
+2. Add a litre of stock
+
+```python
+minutes = 25  # [1]
+
+print(minutes)
+```
+
+| What | How much |
+|---|---|
+| peppers | four |
+
+That is `all` there [9] is [1]."""
+
+
+async def test_blocks_come_once_as_they_are_finished_and_are_the_final_html(
+    provider: FakeProvider, material: Document, session: ChatSession, member: User, open_socket: Any
+) -> None:
+    provider.next(Fault(path="/chat/completions", answer=LONG_ANSWER, chunk_delay_seconds=0.02))
+    socket = await open_socket(member, session.pk)
+    await socket.send(type="message", content=QUESTION)
+    frames, final = await socket.read_answer()
+    blocks = [block for frame in frames for block in frame.get("blocks", [])]
+    assert [block["index"] for block in blocks] == list(range(4))
+    streamed = "".join(block["html"] for block in blocks)
+    assert final["html"].startswith(streamed)
+    assert final["html"].removeprefix(streamed).startswith("<p>That is <code>all</code> there is")
+    assert streamed.count('class="cite"') == 2
+    assert final["full_response"][blocks[-1]["end"] :].startswith("That is")
+    seen_with = [frame["seq"] for frame in frames if frame.get("blocks")]
+    assert len(seen_with) > 1  # they did not all come in the end
+
+    other = await open_socket(member, session.pk)
+    await other.send(type="resume", message_id=final["message_id"], after_seq=seen_with[0])
+    missed, _ = await other.read_answer()
+    assert [block for frame in missed for block in frame.get("blocks", [])] == blocks[1:]
+
+
+async def test_sources_of_a_running_answer_open(
+    provider: FakeProvider, material: Document, session: ChatSession, member: User, open_socket: Any
+) -> None:
+    provider.next(
+        Fault(
+            path="/chat/completions", answer="It simmers [1].\n\nAnd then" + " on" * 80, stall_after_chunks=20
+        )
+    )
+    socket = await open_socket(member, session.pk)
+    await socket.send(type="message", content=QUESTION)
+    while not (frame := await socket.receive()).get("blocks"):
+        pass
+    url = re.search(r'href="([^"]+)"', frame["blocks"][0]["html"])[1]  # type: ignore[index]
+    citation = await Citation.objects.aget(message=frame["message_id"])
+    assert url == citation.get_absolute_url()
+    await socket.send(type="stop", message_id=frame["message_id"])
+    _, final = await socket.read_answer()
+    assert [source["url"] for source in final["sources"]] == [url]
+    saved = await Citation.objects.aget(message=frame["message_id"])
+    assert saved.pk == citation.pk
+    assert saved.focus_start is not None  # known only with the whole answer
+
+
+async def test_answer_survives_the_deletion_of_the_document_that_it_rests_on(
+    provider: FakeProvider, material: Document, session: ChatSession, member: User, open_socket: Any
+) -> None:
+    provider.next(
+        Fault(path="/chat/completions", answer="It simmers [1]." + " On" * 80, chunk_delay_seconds=0.05)
+    )
+    socket = await open_socket(member, session.pk)
+    await socket.send(type="message", content=QUESTION)
+    while "[1]" not in (await socket.receive()).get("content", ""):
+        pass
+    await run_in_thread(delete_document, document=material)
+    _, final = await socket.read_answer()
+    assert final["status"] == "complete"
+    assert [source["title"] for source in final["sources"]] == ["Notes"]
 
 
 async def test_two_sockets_see_the_same_answer(

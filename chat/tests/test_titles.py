@@ -22,24 +22,34 @@ QUESTION = "How long does the pepper soup simmer?"
 
 async def ask(session: ChatSession, question: str = QUESTION) -> Any:
     started = await start_turn(session=session, content=question)
-    answer = await wait_for_answer(answer_id=started.answer_id, timeout_seconds=30)
-    await asyncio.sleep(0)  # the answer's task goes on to the title
-    return answer
+    return await wait_for_answer(answer_id=started.answer_id, timeout_seconds=30)
+
+
+async def until(condition: Any) -> None:
+    """Waits until `await condition()` holds."""
+    async with asyncio.timeout(20):
+        while not await condition():  # noqa: ASYNC110  (other processes and threads change it)
+            await asyncio.sleep(0.02)
+
+
+async def is_title_paid() -> bool:
+    return await CostRecord.objects.filter(purpose=Purpose.TITLE).aexists()
 
 
 async def title_of(session: ChatSession, *, not_yet: str = "") -> str:
-    """The title once it has changed from `not_yet`, or once nothing works on it any more."""
-    for _ in range(200):
-        await finish_titles()
+    """The title; one that is not `not_yet` any more, when that is given."""
+
+    async def is_new() -> bool:
         await session.arefresh_from_db(fields=["title"])
-        if session.title != not_yet or not not_yet:
-            break
-        await asyncio.sleep(0.02)
+        return session.title != not_yet
+
+    await until(is_new)
+    await finish_titles()
     return session.title
 
 
 async def test_model_names_the_conversation_and_open_pages_hear_of_it(
-    material: Document, session: ChatSession, member: User, open_socket: Any
+    provider: FakeProvider, material: Document, session: ChatSession, member: User, open_socket: Any
 ) -> None:
     socket = await open_socket(member, session.pk)
     await socket.send(type="message", content=QUESTION)
@@ -73,8 +83,7 @@ async def test_failed_title_leaves_the_first_question_and_the_answer(
         Fault(path="/chat/completions", status=400),
     )
     answer = await ask(session)
-    while not await CostRecord.objects.filter(purpose=Purpose.TITLE).aexists():  # noqa: ASYNC110
-        await asyncio.sleep(0.02)
+    await until(is_title_paid)
     assert await title_of(session) == QUESTION
     assert answer.status == MessageStatus.COMPLETE
 
@@ -101,17 +110,20 @@ async def test_members_own_title_stays(
         Fault(path="/chat/completions", delay_seconds=1.5, answer="A soup"),
     )
     await ask(session)
+
+    async def is_asked() -> bool:
+        return len(provider.requests_to("/chat/completions")) == 2
+
+    await until(is_asked)
     await ChatSession.objects.filter(pk=session.pk).aupdate(title="My soup")
-    while not await CostRecord.objects.filter(purpose=Purpose.TITLE).aexists():  # noqa: ASYNC110
-        await asyncio.sleep(0.02)
+    await until(is_title_paid)
     assert await title_of(session) == "My soup"
 
 
 async def test_small_talk_is_no_title_and_the_next_question_is(
-    material: Document, session: ChatSession
+    provider: FakeProvider, material: Document, session: ChatSession
 ) -> None:
     await ask(session, "Hello!")
-    await finish_titles()
     assert await title_of(session) == "Hello!"
     await ask(session)
     assert "soup" in (await title_of(session, not_yet="Hello!")).lower()
@@ -126,6 +138,13 @@ async def test_answer_that_only_a_retry_completed_names_it(
     started = await regenerate_answer(session=session, answer_id=failed.pk)
     await wait_for_answer(answer_id=started.answer_id, timeout_seconds=30)
     assert "soup" in (await title_of(session, not_yet=QUESTION)).lower()
+
+
+async def test_offline_mode_keeps_the_first_question(material: Document, session: ChatSession) -> None:
+    await ask(session)
+    await finish_titles()
+    assert await title_of(session) == QUESTION
+    assert not await is_title_paid()
 
 
 @pytest.mark.parametrize(

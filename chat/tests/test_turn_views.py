@@ -111,6 +111,18 @@ async def test_page_of_a_running_answer_shows_its_text_and_refreshes_without_scr
     assert f'action="{reverse("chat:stop", args=[answer.pk])}"' in article
 
 
+async def test_page_of_a_running_answer_shows_its_finished_blocks_as_html(
+    session: ChatSession, browser: AsyncClient
+) -> None:
+    text = "Some **bold** 🙂 words.\n\n\n- one\n- two"
+    await start_running(session, content=text, chunk_ends=[len(text)])
+    page = (await browser.get(session.get_absolute_url())).text
+    assert (
+        f'data-text data-end="{len(text) + 1}"><p>Some <strong>bold</strong> 🙂 words.</p>\n'
+        '<div class="message-rest" data-rest>- one\n- two</div></div>' in page
+    )
+
+
 async def test_stop_form_ends_the_answer(
     provider: Any, material: Document, session: ChatSession, browser: AsyncClient
 ) -> None:

@@ -217,7 +217,7 @@ class Conversation {
       if (!this.transcript.finish(frame.message_id, frame.rendered)) this.catchUp();
       return;
     }
-    if (this.transcript.append(frame.message_id, frame.seq, frame.content) === "gap") this.resume();
+    if (this.transcript.append(frame) === "gap") this.resume();
   }
 
   /** A refused order; failures of an answer come with its message_id and are shown by its last frame. */

@@ -87,8 +87,8 @@ export class Transcript {
   }
 
   /** "new", "known", "gap", or "stranger" for an answer that is not running here. */
-  append(id, seq, text) {
-    return this.streams.get(id)?.push(seq, text) ?? "stranger";
+  append({ message_id, seq, content, blocks = [] }) {
+    return this.streams.get(message_id)?.push(seq, content, blocks) ?? "stranger";
   }
 
   /** Puts the finished message in the place of the streaming one; false when it is not on this page. */
