@@ -12,6 +12,7 @@ export class SourcePanel {
       if (event.key === "Escape" && panel.open && !event.defaultPrevented) this.close();
     });
     panel.addEventListener("close", () => this.#onClosed());
+    addEventListener("popstate", () => this.close());
     wide.addEventListener("change", () => this.close());
   }
 
@@ -47,7 +48,11 @@ export class SourcePanel {
     this.panel.innerHTML = html;
     if (!this.panel.open) {
       if (wide.matches) this.panel.show();
-      else this.panel.showModal();
+      else {
+        this.panel.showModal();
+        // On a phone the sheet feels like a page: Back must close it, not leave the conversation.
+        if (!history.state?.isSourceOpen) history.pushState({ isSourceOpen: true }, "");
+      }
     }
     document.body.classList.toggle("has-source-panel", wide.matches);
     this.panel.querySelector("[data-source-title]").focus({ preventScroll: true });
@@ -72,6 +77,7 @@ export class SourcePanel {
     const opener = this.opener;
     this.#mark(null);
     document.body.classList.remove("has-source-panel");
+    if (history.state?.isSourceOpen) history.back();
     opener?.focus({ preventScroll: true });
   }
 }

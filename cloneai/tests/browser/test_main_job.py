@@ -105,6 +105,33 @@ def test_without_javascript_a_member_asks_and_reads_the_source(
     expect(page.locator("mark").first).to_contain_text("one-on-one")
 
 
+def test_back_on_a_phone_closes_the_source_and_stays(
+    product: Product, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(viewport={"width": 360, "height": 740})
+    log_in(page, product=product, email="member@example.com")
+    start_conversation(page, product=product, slug="mara")
+    address = page.url
+    ask(page, "How often should I hold one-on-ones?")
+    panel, cite = page.locator("[data-source-panel]"), page.locator("article a.cite").first
+    expect(page.get_by_text("Offline mode", exact=True)).to_be_visible()
+    for _time in range(2):
+        cite.click()
+        expect(panel).to_be_visible()
+        page.evaluate("document.querySelector('[data-source-title]').textContent = 'x'.repeat(200)")
+        close = panel.get_by_role("button", name="Close the source")
+        assert close.bounding_box()["x"] < 360 - 24  # type: ignore[index]
+        page.go_back()
+        expect(panel).to_be_hidden()
+        assert page.url == address
+    cite.click()
+    expect(panel).to_be_visible()
+    panel.get_by_role("button", name="Close the source").click()
+    expect(panel).to_be_hidden()
+    expect(page).to_have_url(address)
+    assert page.evaluate("history.state") is None
+
+
 def test_ending_a_session_leaves_a_summary_that_a_reviewer_finds(
     product: Product, open_page: Callable[..., Page]
 ) -> None:
