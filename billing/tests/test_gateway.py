@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import aclosing
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -22,6 +23,7 @@ from billing.metering import (
     stream_chat,
 )
 from billing.models import CostRecord, Reservation, SpendAccount
+from billing.performance import performance_report
 from billing.tests.conftest import EMBEDDING_MODEL, MESSAGES, MODEL, NOBODY
 from billing.tests.fake_provider import (
     ANSWER,
@@ -40,8 +42,20 @@ from billing.tests.fake_provider import (
     stream,
     usage_chunk,
 )
+from cloneai.accounts.models import User
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_retries")]
+
+
+@pytest.fixture(autouse=True)
+def nothing_secret_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Holds for every fault: neither the key, nor what the provider said, nor a trace gets into the log."""
+    caplog.set_level(logging.INFO)
+    yield
+    logged = "\n".join(record.getMessage() for record in caplog.get_records("call"))
+    assert not any(record.exc_info for record in caplog.get_records("call"))
+    for secret in ("sk-secret", "Incorrect API key", "Traceback", "How do I give feedback"):
+        assert secret not in logged
 
 
 async def ask(*, model: str = MODEL, messages: list[ChatMessage] = MESSAGES) -> Any:
@@ -84,13 +98,20 @@ def fail(work: Callable[[], Any], *, error_type: str) -> tuple[MeteredCallError,
     assert (record.outcome, record.error_type) == ("failed", error_type)
     account = SpendAccount.objects.get()
     assert (account.settled_usd, account.reserved_usd) == (record.cost_usd, Decimal(0))
-    assert "sk-secret" not in f"{error!r} {error} {error.detail} {error.user_message}"
+    stored = [CostRecord.objects.values_list().get(), Reservation.objects.values_list().get()]
+    assert "sk-secret" not in f"{error!r} {error} {error.detail} {error.user_message} {stored}"
+    assert error.__cause__ is None  # a log would print it along
+    assert error.__suppress_context__ or error.__context__ is None
+    since = record.created_at - timedelta(minutes=1)
+    reviewer = User.objects.create_superuser(email="metrics@example.com")
+    report = performance_report(viewer=reviewer, since=since, until=since + timedelta(minutes=2))
+    assert report.errors_by_type == {error_type: 1}
     return error, record
 
 
-def input_cost() -> Decimal:
-    """What the counted input alone costs with gpt-4o-mini."""
-    return Reservation.objects.get().input_tokens * Decimal("0.00000015")
+def input_cost(*, token_usd: str = "0.00000015") -> Decimal:
+    """What the counted input alone costs, with gpt-4o-mini if no other price is given."""
+    return Reservation.objects.get().input_tokens * Decimal(token_usd)
 
 
 @pytest.mark.parametrize(
@@ -308,7 +329,26 @@ def test_empty_stream_is_an_error(provider: FakeProvider) -> None:
 )
 def test_bad_vectors_never_come_back(provider: FakeProvider, payload: object) -> None:
     provider.replies = [json_reply(payload)]
-    fail(embed, error_type="unknown")
+    _, record = fail(embed, error_type="unknown")
+    reported = Decimal("0.00000065") if isinstance(payload, dict) and "usage" in payload else None
+    assert record.cost_usd == (reported or input_cost(token_usd="0.00000013")) > 0
+
+
+@pytest.mark.parametrize(
+    ("status", "error_type"), [(400, "invalid_request"), (401, "authentication"), (500, "unknown")]
+)
+def test_refused_embeddings_are_free(provider: FakeProvider, status: int, error_type: str) -> None:
+    provider.replies = [refusal(status)] * 4
+    _, record = fail(embed, error_type=error_type)
+    assert record.cost_usd == 0
+
+
+def test_stream_that_never_begins_is_charged_for_the_input(provider: FakeProvider, settings: Any) -> None:
+    settings.AI_STALL_TIMEOUT_SECONDS = 0.1
+    provider.replies = [hang] * 4
+    error, record = fail(read_stream, error_type="timeout")
+    assert error.text_so_far == ""
+    assert record.cost_usd == input_cost()
 
 
 def test_vectors_are_put_in_the_order_of_their_index(provider: FakeProvider) -> None:

@@ -1,8 +1,9 @@
 """Accounts, limits and the sweeper, without a provider."""
 
 import logging
+import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from threading import Barrier, Thread
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.db import connections, transaction
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -243,6 +244,74 @@ def test_ledger_sums_to_the_counters_whatever_happens(
             for pk in SpendAccount.objects.filter(scope="platform").values_list("pk", flat=True)
         )
         transaction.set_rollback(True)
+
+
+EXAMPLES, EVENTS_EACH = 20, 500
+
+
+class RandomLedger:
+    """Calls of three payers that begin, end in all ways, are swept and cross midnights, in any order."""
+
+    def __init__(self, *, seed: int, payers: list[Payer], clock: Any) -> None:
+        self.random, self.payers, self.clock = random.Random(seed), payers, clock
+        self.open: list[Reservation] = []
+        self.closed: list[Reservation] = []
+
+    def reserve(self) -> None:
+        payer = self.random.choice(self.payers)
+        with suppress(BudgetExceeded):
+            self.open.append(reserve(plan=plan(payer, micro_usd=self.random.randrange(400_000))))
+
+    def settle(self) -> None:
+        if not self.open:
+            return
+        reservation = self.open.pop(self.random.randrange(len(self.open)))
+        used = self.random.choice([None, 0, self.random.randrange(reservation.input_tokens + 1)])
+        outcome = self.random.choice([Outcome.SUCCESS, Outcome.STOPPED, Outcome.FAILED])
+        settle(reservation=reservation, bill=bill(used, outcome))
+        self.closed.append(reservation)
+
+    def settle_again(self) -> None:
+        if self.closed:
+            settle(reservation=self.random.choice(self.closed), bill=bill(7))
+
+    def sweep(self) -> None:
+        self.clock.shift(timedelta(hours=self.random.randrange(1, 8)))
+        settle_abandoned()
+        self.closed += self.open
+        self.open = []
+
+    def run(self, *, events: int) -> None:
+        steps = self.random.choices(
+            [self.reserve, self.settle, self.settle_again, self.sweep], weights=[52, 42, 4, 2], k=events
+        )
+        for step in steps:
+            step()
+
+
+@pytest.mark.django_db(transaction=True)
+@hypothesis_settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    database=None,
+    phases=[Phase.generate],
+)
+@given(seed=st.integers(0, 2**32))
+def test_ten_thousand_random_events_leave_sums_equal_to_counters(
+    settings: Any, member: Any, clone: Any, seed: int
+) -> None:
+    settings.DAILY_COST_LIMIT, settings.USER_DAILY_COST_LIMIT = Decimal(12), Decimal(8)
+    payers = [NOBODY, Payer(user_id=member.pk, clone_id=None), Payer(user_id=member.pk, clone_id=clone.pk)]
+    for table in (CostRecord, Reservation, SpendAccount):
+        table.objects.all().delete()
+    with time_machine.travel(datetime(2026, 3, 1, 20, tzinfo=UTC), tick=False) as clock:
+        RandomLedger(seed=seed, payers=payers, clock=clock).run(events=EVENTS_EACH)
+    assert CostRecord.objects.count() > EVENTS_EACH / 10
+    assert (find_differences(), find_unrecorded()) == ([], [])
+    for account in SpendAccount.objects.exclude(scope="clone"):
+        limit = 12 if account.scope == "platform" else 8
+        assert account.settled_usd + account.reserved_usd <= limit
 
 
 def test_reconciliation_finds_a_counter_that_is_off() -> None:

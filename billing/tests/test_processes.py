@@ -12,14 +12,14 @@ from django.db import connection
 from billing.ledger import settle_abandoned
 from billing.models import CostRecord, Reservation, SpendAccount
 from billing.reconciliation import find_differences, find_unrecorded
-from billing.tests.fake_provider import FakeProvider, hang
+from billing.tests.fake_provider import FakeProvider, chunk, hang, stream
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def start_caller(provider: FakeProvider, *, calls: int) -> subprocess.Popen[str]:
+def start_caller(provider: FakeProvider, *options: str, calls: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "billing.tests.caller"]
-    arguments = [str(connection.settings_dict["NAME"]), provider.base_url, str(calls)]
+    arguments = [str(connection.settings_dict["NAME"]), provider.base_url, str(calls), *options]
     return subprocess.Popen(
         [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
@@ -65,4 +65,19 @@ def test_killed_process_neither_blocks_the_budget_nor_is_free(provider: FakeProv
     assert settle_abandoned(older_than=timedelta(0)) == 1
     record = CostRecord.objects.get()
     assert (record.outcome, record.cost_usd) == ("abandoned", reservation.amount_usd)
+    assert SpendAccount.objects.get().reserved_usd == 0
+
+
+def test_process_killed_during_a_stream_is_charged_and_frees_the_budget(provider: FakeProvider) -> None:
+    provider.replies = [stream(chunk(text="Listen first"), then="stall")]
+    caller = start_caller(provider, "stream", calls=1)
+    assert caller.stdout is not None
+    assert caller.stdout.readline() == "piece\n"
+    caller.kill()
+    caller.communicate()
+    reservation = Reservation.objects.get(state="open")
+    assert settle_abandoned(older_than=timedelta(0)) == 1
+    record = CostRecord.objects.get()
+    assert (record.outcome, record.cost_usd) == ("abandoned", reservation.amount_usd)
+    assert (find_differences(), find_unrecorded(), spent()) == ([], [], record.cost_usd)
     assert SpendAccount.objects.get().reserved_usd == 0
