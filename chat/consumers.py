@@ -30,6 +30,7 @@ from chat.streaming import send_to_session, send_to_writer, spawn
 from chat.turn_records import interrupt_stale_answers, load_turn
 from chat.turns import TurnRefused, edit_message, regenerate_answer, start_turn, stop_answer
 from cloneai.accounts.models import User
+from cloneai.logs import note_user
 from cloneai.threads import run_in_thread
 
 NOT_LOGGED_IN, UNKNOWN_SESSION, IDLE, TOO_MANY = 4401, 4404, 4408, 4429
@@ -50,6 +51,11 @@ class UnknownSocket(AsyncWebsocketConsumer):
         await self.close(code=UNKNOWN_SESSION)
 
 
+def count_sockets() -> int:
+    """Open sockets of this process."""
+    return _sockets_of_user.total()
+
+
 class ChatConsumer(AsyncWebsocketConsumer):
     """See `contracts.md` for frames and close codes."""
 
@@ -65,6 +71,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         if not user.is_authenticated or not user.is_active:
             await self.close(code=NOT_LOGGED_IN)
             return
+        note_user(user.pk)
         session = await run_in_thread(_open_session, session_id=self.session_id, user=user)
         await self.accept()
         if session is None:

@@ -28,6 +28,7 @@ COSTS: tuple[Link, ...] = (
 ADMINISTRATION: tuple[Link, ...] = (
     ("People", "accounts_user_changelist", "group"),
     ("E-mail addresses", "account_emailaddress_changelist", "mail"),
+    ("Second factors", "mfa_authenticator_changelist", "phonelink_lock"),
     ("API keys", "accounts_apikey_changelist", "key"),
     ("Prices", "billing_modelprice_changelist", "sell"),
     ("Audit log", "accounts_auditentry_changelist", "history"),

@@ -1,4 +1,7 @@
-"""The web process: HTTP by Django, WebSockets by Channels. Only this process pools database connections."""
+"""The web process: HTTP by Django, WebSockets by Channels. Only this process pools database connections.
+
+Refuses to start when the settings are unsafe outside DEBUG; see `cloneai.startup`.
+"""
 
 import os
 
@@ -14,11 +17,17 @@ from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 
 from chat.routing import websocket_urlpatterns
+from cloneai.edge import LimitedBodies, RecordedRequests
 from cloneai.origins import AllowedOriginValidator
+from cloneai.startup import refuse_unsafe_start, start_sentry
 
-application = ProtocolTypeRouter(
-    {
-        "http": http_application,
-        "websocket": AllowedOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
-    }
+refuse_unsafe_start()
+start_sentry()
+application = RecordedRequests(
+    ProtocolTypeRouter(
+        {
+            "http": LimitedBodies(http_application),
+            "websocket": AllowedOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
+        }
+    )
 )

@@ -97,3 +97,33 @@ def check_channel_layer(
             id="cloneai.W001",
         )
     ]
+
+
+@register(Tags.security)
+def check_https(*, app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Cookies must not travel in the clear, and browsers must learn to use HTTPS from us or from a proxy."""
+    if settings.DEBUG or settings.INSECURE_HTTP:
+        return []
+    leads_to_https = settings.SECURE_SSL_REDIRECT or settings.SECURE_HSTS_SECONDS
+    if settings.SESSION_COOKIE_SECURE and settings.CSRF_COOKIE_SECURE and leads_to_https:
+        return []
+    return [
+        Error(
+            "Cookies or pages may travel without HTTPS.",
+            hint="Set SECURE_SSL_REDIRECT or SECURE_HSTS_SECONDS, or say INSECURE_HTTP=true on purpose.",
+            id="cloneai.E006",
+        )
+    ]
+
+
+@register(Tags.security, deploy=True)
+def check_mail(*, app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    if settings.EMAIL_URL:
+        return []
+    return [
+        Warning(
+            "EMAIL_URL is not set: addresses are not verified, and nobody can reset their password by mail.",
+            hint="Set EMAIL_URL, for example smtp+tls://user:password@host:587",
+            id="cloneai.W002",
+        )
+    ]

@@ -5,7 +5,7 @@ import secrets
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -77,6 +77,29 @@ def read_usd(name: str, default: str) -> Decimal:
 def read_list(name: str, default: str = "") -> list[str]:
     """Comma-separated values, blanks dropped."""
     return [part.strip() for part in read_text(name, default).split(",") if part.strip()]
+
+
+def read_choice(name: str, default: str, *, choices: tuple[str, ...]) -> str:
+    text = read_text(name, default).lower()
+    if text not in choices:
+        raise ImproperlyConfigured(
+            f"{name} is {text!r}, but must be {' or '.join(choices)}. Correct it in the environment or .env."
+        )
+    return text
+
+
+def read_storage(name: str, *, default: Path) -> Path:
+    """The folder for uploaded files: `file:///srv/cloneai/media`. Other stores are refused by name."""
+    text = read_text(name)
+    if not text:
+        return default
+    parts = urlsplit(text)
+    if parts.scheme != "file" or parts.netloc or not parts.path.startswith("/"):
+        raise ImproperlyConfigured(
+            f"{name} must be a folder written as file:///path. Other kinds of storage are not supported: "
+            "mount the volume that every process shares, or leave it unset to use var/media."
+        )
+    return Path(unquote(parts.path)).resolve()
 
 
 def read_url(name: str, *, schemes: tuple[str, ...], default: str = "") -> str:

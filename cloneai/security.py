@@ -34,7 +34,7 @@ def build_policy(*, path: str, socket_origin: str) -> str:
     for prefix, relaxed in RELAXED_PATHS.items():
         if path.startswith(prefix):
             directives |= relaxed
-    if not settings.DEBUG:
+    if not settings.DEBUG and not settings.INSECURE_HTTP:
         directives["upgrade-insecure-requests"] = ""
     return "; ".join(f"{name} {value}".strip() for name, value in directives.items())
 

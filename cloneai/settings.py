@@ -11,6 +11,7 @@ from django.urls import reverse_lazy
 from cloneai.environment import (
     load_env_file,
     read_bool,
+    read_choice,
     read_database,
     read_email,
     read_folder,
@@ -18,6 +19,7 @@ from cloneai.environment import (
     read_int,
     read_list,
     read_secret_key,
+    read_storage,
     read_text,
     read_url,
     read_usd,
@@ -32,6 +34,8 @@ VAR_DIR = read_folder("VAR_DIR", default=BASE_DIR / "var")
 DEBUG = read_bool("DEBUG", True)
 SECRET_KEY = read_secret_key(var_dir=VAR_DIR, debug=DEBUG)
 PORT = read_int("PORT", 8000, maximum=65535)
+# Plain HTTP outside DEBUG, for a network of your own: cookies and pages can then be read on the way.
+INSECURE_HTTP = read_bool("INSECURE_HTTP", False)
 ALLOWED_HOSTS = read_hosts("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if DEBUG else "")
 CSRF_TRUSTED_ORIGINS = read_list("CSRF_TRUSTED_ORIGINS")
 os.environ.setdefault("TIKTOKEN_CACHE_DIR", str(BASE_DIR / "cloneai" / "vocabularies"))
@@ -77,6 +81,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "django_q",
     "pgvector.django",
     "cloneai",
@@ -89,6 +94,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "cloneai.edge.log_context_middleware",
     "cloneai.security.ContentSecurityPolicyMiddleware",
     "cloneai.error_pages.ErrorPagesMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -100,6 +106,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "cloneai.accounts.second_factor.staff_second_factor_middleware",
 ]
 
 ROOT_URLCONF = "cloneai.urls"
@@ -188,13 +195,27 @@ if TESTING:  # a good hash takes half a second each
 EMAIL_URL = read_text("EMAIL_URL")
 if EMAIL_URL:
     vars().update(read_email("EMAIL_URL"))
-else:
-    EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+else:  # printed while developing; elsewhere the log is no place for the links in them
+    EMAIL_BACKEND = f"django.core.mail.backends.{'console' if DEBUG else 'dummy'}.EmailBackend"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "mandatory" if EMAIL_URL else "optional"
 ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_LOGIN_ON_PASSWORD_RESET = False
+ACCOUNT_PREVENT_ENUMERATION = True
+# The address that limits count by is the peer's, unless this many proxies of ours stand in front and add to
+# X-Forwarded-For. What lies beyond them in that header is the client's invention.
+ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT = read_int("TRUSTED_PROXY_COUNT", 0, minimum=0, maximum=10)
+ACCOUNT_RATE_LIMITS = {"login_failed": "10/5m/ip,5/5m/key", "login": "30/m/ip"}
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_TOTP_ISSUER = "CloneAI"
+MFA_ALLOW_UNVERIFIED_EMAIL = not EMAIL_URL
+STAFF_TOTP_REQUIRED = read_bool("STAFF_TOTP_REQUIRED", not DEBUG)
+# For each key or person, and twice as many for each address.
+API_REQUESTS_PER_MINUTE = 10**6 if TESTING else read_int("API_REQUESTS_PER_MINUTE", 600)
+METRICS_TOKEN = read_text("METRICS_TOKEN")
+SENTRY_DSN = read_url("SENTRY_DSN", schemes=("http", "https"))
 ACCOUNT_SESSION_REMEMBER = True
 LOGIN_URL = reverse_lazy("account_login")
 LOGIN_REDIRECT_URL = reverse_lazy("clones:gallery")
@@ -203,7 +224,7 @@ LOGOUT_REDIRECT_URL = reverse_lazy("clones:gallery")
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-MEDIA_ROOT = VAR_DIR / "media"
+MEDIA_ROOT = read_storage("STORAGE_URL", default=VAR_DIR / "media")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
@@ -234,9 +255,9 @@ CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-if not DEBUG:
+if not DEBUG and not INSECURE_HTTP:
     SECURE_SSL_REDIRECT = read_bool("SECURE_SSL_REDIRECT", True)
-    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # asked by probes, without TLS
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]  # asked by probes, without TLS
     SECURE_HSTS_SECONDS = read_int("SECURE_HSTS_SECONDS", 31_536_000, minimum=0)
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
@@ -246,11 +267,19 @@ if not DEBUG:
 
 SILENCED_SYSTEM_CHECKS: list[str] = []
 
+LOG_FORMAT = read_choice("LOG_FORMAT", "line" if DEBUG else "json", choices=("line", "json"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname:<7} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "line": {
+            "()": "cloneai.logs.LineFormatter",
+            "format": "{asctime} {levelname:<7} {name}: {message}",
+            "style": "{",
+        },
+        "json": {"()": "cloneai.logs.JsonFormatter"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {name: {"level": "INFO"} for name in ("cloneai", "clones", "billing", "knowledge", "chat")}
     | {"django": {"handlers": [], "level": "INFO"}},  # its own handler would print each line twice

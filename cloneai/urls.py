@@ -5,6 +5,7 @@ from django.urls import include, path
 
 from cloneai.api import api
 from cloneai.health import healthz, readyz
+from cloneai.metrics import metrics
 
 handler404 = "cloneai.error_pages.page_not_found"
 handler500 = "cloneai.error_pages.server_error"
@@ -20,4 +21,5 @@ urlpatterns = [
     path("v1/", include("chat.openai_api")),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
 ]

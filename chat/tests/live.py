@@ -32,7 +32,8 @@ def run_web(*, log_path: Path, **variables: str) -> Iterator[str]:
         "VAR_DIR": str(settings.VAR_DIR),
         "DJANGO_SETTINGS_MODULE": "cloneai.settings",
     }
-    command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "cloneai.asgi:application"]
+    options = ["-v", "0", "-b", "127.0.0.1", "-p", str(port)]
+    command = [sys.executable, "-m", "daphne", *options, "cloneai.asgi:application"]
     with log_path.open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
     try:

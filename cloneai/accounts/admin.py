@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 from allauth.account.admin import EmailAddressAdmin
 from allauth.account.decorators import secure_admin_login
 from allauth.account.models import EmailAddress
+from allauth.mfa.admin import AuthenticatorAdmin
+from allauth.mfa.models import Authenticator
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
@@ -131,6 +133,15 @@ def restyle(*, model: Any, base: type[Any], **attributes: Any) -> None:
 
 
 restyle(model=EmailAddress, base=EmailAddressAdmin)
+# A superuser removes the factor of somebody who lost their phone; what it is made of is shown to nobody.
+restyle(
+    model=Authenticator,
+    base=AuthenticatorAdmin,
+    added_by=NOBODY,
+    changed_by=NOBODY,
+    fields=("user", "type", "created_at", "last_used_at"),
+    list_select_related=("user",),
+)
 restyle(model=Schedule, base=ScheduleAdmin)
 restyle(model=Success, base=TaskAdmin, added_by=NOBODY, changed_by=NOBODY)
 restyle(model=Failure, base=FailAdmin, added_by=NOBODY, changed_by=NOBODY)

@@ -70,6 +70,13 @@ TABLES = (
         name="account", model="accounts.User", path="pk", title="Your account", hidden=("password",)
     ),
     PersonalTable(
+        name="second_factors",
+        model="mfa.Authenticator",
+        path="user",
+        title="Your second factors",
+        hidden=("data",),
+    ),
+    PersonalTable(
         name="email_addresses", model="account.EmailAddress", path="user", title="Your e-mail addresses"
     ),
     PersonalTable(

@@ -12,11 +12,13 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
+from cloneai.startup import refuse_unsafe_start
 from cloneai.supervisor import Program, Supervisor
 
 ADDRESS = "127.0.0.1"
@@ -35,11 +37,16 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            refuse_unsafe_start()
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error), returncode=2) from error
         check_port_is_free(port=settings.PORT)
         if options["prepare"]:
             self.prepare()
         connections.close_all()
-        web = ["-m", "daphne", "-b", ADDRESS, "-p", str(settings.PORT), "cloneai.asgi:application"]
+        # Daphne's own access log (-v 1) shows queries and knows no request id; cloneai.edge writes ours.
+        web = ["-m", "daphne", "-v", "0", "-b", ADDRESS, "-p", str(settings.PORT), "cloneai.asgi:application"]
         supervisor = Supervisor(
             programs=[
                 Program(

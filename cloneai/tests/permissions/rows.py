@@ -105,6 +105,7 @@ PAGES = [
     Row(route="account/data/erase/", method="POST", allow=give(422, *PEOPLE), data={"password": "wrong"}),
     Row(route="account/data/erased/", zone="public"),
     Row(route="healthz", zone="public", allow=EVERYBODY),
+    Row(route="metrics", zone="public", allow=EVERYBODY),  # to this machine; cloneai/tests/test_metrics.py
     Row(route="readyz", zone="public", allow=EVERYBODY),
 ]
 
@@ -179,6 +180,14 @@ ACCOUNTS = [
         Row(route=f"accounts/{path}", zone="public", allow=EVERYBODY)
         for path in ("inactive/", "confirm-email/", "password/reset/", "password/reset/done/")
     ),
+    Row(route="accounts/2fa/", allow=EVERYONE_IN),
+    Row(route="accounts/2fa/reauthenticate/", allow={**SENT_ON, **give(200, MEMBER, STRANGER)}),  # they have a factor
+    Row(route="accounts/2fa/authenticate/", zone="public", allow=give(302, *ACTORS)),
+    Row(route="accounts/2fa/totp/activate/", allow=SENT_ON),  # to confirm who they are
+    Row(route="accounts/2fa/totp/deactivate/"),
+    Row(route="accounts/2fa/recovery-codes/", allow=give(302, MEMBER, STRANGER)),
+    Row(route="accounts/2fa/recovery-codes/generate/", allow=SENT_ON),
+    Row(route="accounts/2fa/recovery-codes/download/", allow=give(302, MEMBER, STRANGER)),
     Row(route="accounts/password/set/", allow=SENT_ON),
     Row(route="accounts/password/reset/key/done/", zone="public", allow=EVERYBODY),
     Row(route="accounts/login/code/confirm/", zone="public", allow=give(302, *ACTORS)),
@@ -212,7 +221,7 @@ ADMIN_PAGES = [
     admin_page("autocomplete/", refuse=give(403, *STAFF)),
     admin_page("jsi18n/", allow=IN_ADMIN),
     admin_page(
-        r"^(?P<app_label>accounts|account|django_q|clones|billing|knowledge|chat)/$", address="admin/clones/",
+        r"^(?P<app_label>accounts|account|mfa|django_q|clones|billing|knowledge|chat)/$", address="admin/clones/",
         allow=give(200, EXPERT, OTHER_EXPERT, ADMIN),
     ),
     admin_page("(?P<url>.*)$", address="admin/no/such/page/"),
@@ -266,6 +275,7 @@ ADMINS = {
     "account.emailaddress": AdminRules(
         kind="address", changes=(ADMIN,), adds=(ADMIN,), deletes=(ADMIN,), actions=DELETED | {"make_verified": (ADMIN,)}
     ),
+    "mfa.authenticator": AdminRules(kind="factor", deletes=(ADMIN,), actions=DELETED),
     "django_q.schedule": AdminRules(
         kind="schedule", changes=(ADMIN,), adds=(ADMIN,), deletes=(ADMIN,), actions=DELETED
     ),
@@ -320,4 +330,4 @@ THREADED = {
     "chat/messages/<uuid:message_id>/regenerate/", "api/chat/message", "api/clones/{slug}/search",
     "v1/models", "v1/models/<str:slug>", "v1/chat/completions", "v1/",
 }  # fmt: skip
-SOCKETS = {"ws/chat/<uuid:session_id>/"}  # who may open it: chat/tests/test_socket_permissions.py
+SOCKETS = {"ws/chat/<uuid:session_id>/", ""}  # chat/tests/test_socket_permissions.py; the second is refused

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.db.models import Model
 from django.test import Client
 from django.utils import timezone
@@ -168,6 +169,9 @@ def _furnish(world: World, house: str, *, owner: User, guest: User) -> None:
         "answer": answer.pk, "citation": citation.pk, "summary": summary.pk, "gap": gap.pk, "key": key.pk,
         "guest": guest.pk, "address": guest.emailaddress_set.get().pk,
         "cost": _make_cost(clone=clone, user=guest, error=say("error")).pk,
+        "factor": Authenticator.objects.create(
+            user=guest, type="recovery_codes", data={"seed": "x", "used_mask": 0}
+        ).pk,
         "export": _make_export(guest, content=say("archive")).pk,
     }.items():  # fmt: skip
         note(kind, value)
