@@ -34,6 +34,7 @@ from chat.turn_records import (
     save_question,
     save_regeneration,
 )
+from cloneai.logs import begin_turn
 from cloneai.threads import run_in_thread
 from clones.models import Clone
 from knowledge.retrieval import SearchResult
@@ -131,6 +132,7 @@ async def write_answer(*, answer_id: UUID) -> None:
 
     When the conversation is deleted meanwhile, nothing is saved and nobody is told.
     """
+    begin_turn(answer_id)
     try:
         await _write_answer(answer_id=answer_id)
     except ConversationGone:
