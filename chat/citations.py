@@ -1,4 +1,4 @@
-"""Citations: which passages an answer may cite, markers checked while they stream, and the view of a source.
+"""Citations: which passages an answer may cite, markers checked while they stream.
 
 Passages are numbered from 1 in the prompt. The reader sees numbers in order of first use; a marker that names no
 passage is removed before anybody sees it. Markers inside code are left alone.
@@ -147,73 +147,3 @@ def _load_page_starts(passages: Sequence[Passage]) -> PageStarts:
 def _page_at(passage: Passage, position: int, page_starts: PageStarts) -> int:
     pages = [number for start, number in page_starts.get(passage.document_id, []) if start <= position]
     return max(passage.page, *pages) if pages else passage.page
-
-
-@dataclass(frozen=True, slots=True)
-class SourceView:
-    """A passage in its page. `before` + `passage` + `after` is the text of the pages that the passage spans.
-
-    `focus` is the span of `passage` that the answer rests on; `page` is its page.
-    """
-
-    title: str
-    page: int
-    page_end: int
-    page_count: int
-    before: str
-    passage: str
-    after: str
-    is_document_live: bool
-    focus: tuple[int, int] | None = None
-
-
-def open_source(*, citation: Citation) -> SourceView:
-    """The passage with the text around it; two queries. The snapshot alone when the document is gone."""
-    document = citation.document
-    pages: list[DocumentPage] = []
-    if document is not None and document.live_version == citation.document_version:
-        pages = [
-            page
-            for page in DocumentPage.objects.filter(document=document, version=citation.document_version)
-            if page.start_char < citation.end_char and page.start_char + len(page.text) > citation.start_char
-        ]
-    if not pages:
-        return SourceView(
-            title=citation.title,
-            page=citation.page,
-            page_end=citation.page,
-            page_count=document.page_count if document else 0,
-            before="",
-            passage=citation.quote,
-            after="",
-            is_document_live=False,
-            focus=_focus(citation),
-        )
-    text, offset = _join(pages)
-    start, end = citation.start_char - offset, citation.end_char - offset
-    return SourceView(
-        title=citation.title,
-        page=pages[0].number if citation.focus_start is None else citation.page,
-        page_end=pages[-1].number if citation.focus_start is None else citation.page,
-        page_count=document.page_count if document else 0,
-        before=text[:start],
-        passage=text[start:end],
-        after=text[end:],
-        is_document_live=True,
-        focus=_focus(citation),
-    )
-
-
-def _focus(citation: Citation) -> tuple[int, int] | None:
-    if citation.focus_start is None or citation.focus_end is None:
-        return None
-    return citation.focus_start - citation.start_char, citation.focus_end - citation.start_char
-
-
-def _join(pages: Sequence[DocumentPage]) -> tuple[str, int]:
-    """The pages' text as it stands in the document, and where it starts there."""
-    offset = pages[0].start_char
-    text = ""
-    for page in pages:
-        text = text.ljust(page.start_char - offset, "\n") + page.text
-    return text, offset

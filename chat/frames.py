@@ -11,8 +11,11 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
 from billing.reports import session_cost_usd
+from chat.budget import find_budget_notice
 from chat.markdown import Block, MarkdownStream, join_blocks, render_markdown
 from chat.models import Citation, Message, MessageStatus
+from chat.transcripts import attach_versions
+from chat.versions import find_versions
 
 Frame = dict[str, Any]
 
@@ -136,7 +139,12 @@ def describe_answer(answer: Message) -> dict[str, Any]:
 
 
 def final_frame(answer: Message) -> Frame:
-    """The last frame of an answer. `rendered` is the whole message as the page shows it."""
+    """The last frame of an answer.
+
+    Beyond `contracts.md`: `rendered` is the whole message as the page shows it, `budget` the notice at the composer.
+    """
+    session = answer.session
+    attach_versions(answer, find_versions(session_id=session.pk))
     return {
         "type": "ai_response_chunk",
         "seq": len(answer.chunk_ends),
@@ -146,8 +154,12 @@ def final_frame(answer: Message) -> Frame:
         **describe_answer(answer),
         "rendered": render_to_string(
             "chat/_message.html",
-            {"message": answer, "session": answer.session, "clone": answer.session.clone},
+            {"message": answer, "session": session, "clone": session.clone},
         ),
+        "budget": render_to_string(
+            "chat/_budget_notice.html",
+            {"notice": find_budget_notice(session=session), "clone": session.clone},
+        ).strip(),
     }
 
 

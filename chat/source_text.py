@@ -11,7 +11,7 @@ from itertools import pairwise
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
-from chat.citations import SourceView
+from chat.sources import SourceView
 
 CONTEXT_CHARS = 1400
 LONGEST_WRAPPED_LINE_CHARS = 160  # longer lines are paragraphs: that text was never wrapped
@@ -51,6 +51,11 @@ def flow_source(*, source: SourceView, is_whole: bool = False) -> SourceText:
         after=_to_html(text, passage_end, len(text), breaks),
         is_cut=len(before) < len(source.before) or len(after) < len(source.after),
     )
+
+
+def flow_page(text: str) -> SafeString:
+    """A page beside the passage's, in escaped HTML."""
+    return _to_html(text, 0, len(text), _meant_breaks(text))
 
 
 def _last_part(text: str) -> str:

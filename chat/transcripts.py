@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db.models import Prefetch
 
 from chat.models import ChatSession, Citation, Message, MessageStatus, Role
+from chat.versions import Versions, find_versions
 from clones.models import Clone
 
 MESSAGES_SHOWN = 100
@@ -22,20 +23,48 @@ class Transcript:
     running: Message | None
 
 
-def load_transcript(*, session: ChatSession, shown: int = MESSAGES_SHOWN) -> Transcript:
-    """The last `shown` current messages with their citations; two queries."""
+def load_transcript(
+    *, session: ChatSession, shown: int = MESSAGES_SHOWN, version: UUID | None = None
+) -> Transcript:
+    """The last `shown` current messages with their citations and versions; three queries.
+
+    `version` is an answer that another one has replaced: it is shown in that one's place, with its question.
+    """
     shown = max(MESSAGES_SHOWN, min(shown, MAX_MESSAGES_SHOWN))
-    citations = Prefetch(
-        "citations", Citation.objects.only("id", "message_id", "number", "title", "page", "is_cited")
-    )
     newest_first = (
-        session.messages.filter(is_current=True).order_by("-created_at").prefetch_related(citations)
+        session.messages.filter(is_current=True).order_by("-created_at").prefetch_related(_citations())
     )
     found = list(newest_first[: shown + 1])
+    versions = find_versions(session_id=session.pk)
     messages = found[:shown][::-1]
+    if version in versions and version != versions[version].current:
+        messages = _show_version(messages, version=version, current=versions[version].current)
+    for message in messages:
+        attach_versions(message, versions)
     running = next((message for message in messages if message.is_running), None)
     earlier_shown = shown + MESSAGES_SHOWN if len(found) > shown else 0
     return Transcript(messages=messages, earlier_shown=earlier_shown, running=running)
+
+
+def attach_versions(message: Message, versions: dict[UUID, Versions]) -> None:
+    """`message.versions` is what `_message_versions.html` shows."""
+    message.versions = versions.get(message.pk)  # type: ignore[attr-defined]
+
+
+def _citations() -> Prefetch[str]:
+    return Prefetch(
+        "citations", Citation.objects.only("id", "message_id", "number", "title", "page", "is_cited")
+    )
+
+
+def _show_version(messages: list[Message], *, version: UUID, current: UUID) -> list[Message]:
+    """Puts an earlier answer and its question where the current ones are."""
+    earlier = Message.objects.select_related("reply_to").prefetch_related(_citations()).get(pk=version)
+    now = next((message for message in messages if message.pk == current), None)
+    if now is None or earlier.reply_to is None:
+        return messages
+    instead = {now.pk: earlier, now.reply_to_id: earlier.reply_to}
+    return [instead.get(message.pk, message) for message in messages]
 
 
 def placeholder_messages(*, session: ChatSession) -> dict[str, Message]:

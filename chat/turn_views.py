@@ -11,12 +11,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from billing.model_choice import Task, choose_model
+from chat.budget import find_budget_notice
 from chat.context import max_question_tokens
 from chat.forms import MessageForm
 from chat.models import ChatSession, Message, Role
 from chat.sessions import create_session
 from chat.transcripts import MESSAGES_SHOWN, load_transcript, placeholder_messages, session_title
-from chat.turns import TurnRefused, regenerate_answer, start_turn, stop_answer
+from chat.turns import TurnRefused, edit_message, regenerate_answer, start_turn, stop_answer
 from cloneai.threads import run_in_thread
 from clones.models import Clone
 
@@ -81,6 +82,41 @@ async def regenerate(request: HttpRequest, message_id: UUID) -> HttpResponse:
     return redirect(answer.session)
 
 
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+async def edit(request: HttpRequest, message_id: UUID) -> HttpResponse:
+    """A page of its own to edit the last question on, for browsers without scripts."""
+    question = await run_in_thread(_own_question, request=request, message_id=message_id)
+    session = question.session
+    if request.method != "POST":
+        form = MessageForm(initial={"content": question.content}, clone_name=session.clone.name)
+        return await run_in_thread(_render_edit, request=request, question=question, form=form)
+    form = MessageForm(request.POST, clone_name=session.clone.name)
+    if form.is_valid():
+        try:
+            turn = await edit_message(
+                session=session, message_id=question.pk, content=form.cleaned_data["content"]
+            )
+        except TurnRefused as error:
+            form.add_error("content", error.message)
+        else:
+            return HttpResponseRedirect(f"{session.get_absolute_url()}#m-{turn.user_message_id}")
+    return await run_in_thread(_render_edit, request=request, question=question, form=form, status=422)
+
+
+def _render_edit(
+    *, request: HttpRequest, question: Message, form: MessageForm, status: int = 200
+) -> HttpResponse:
+    form.fields["content"].widget.attrs |= {"rows": 6, "enterkeyhint": "enter"}
+    context = {
+        "form": form,
+        "question": question,
+        "session": question.session,
+        "clone": question.session.clone,
+    }
+    return render(request, "chat/edit.html", context, status=status)
+
+
 def _create_session(*, request: HttpRequest, slug: str) -> ChatSession:
     clone = get_object_or_404(Clone.objects.visible_to(request.user), slug=slug)
     assert not isinstance(request.user, AnonymousUser)  # the view is closed to them
@@ -93,10 +129,16 @@ def _own_session(*, request: HttpRequest, session_id: UUID) -> ChatSession:
 
 
 def _own_answer(*, request: HttpRequest, message_id: UUID) -> Message:
-    answers = Message.objects.filter(
-        role=Role.ASSISTANT, session__in=ChatSession.objects.visible_to(request.user)
-    ).select_related("session__clone", "session__user")
-    return get_object_or_404(answers, pk=message_id)
+    return _own_message(request=request, message_id=message_id, role=Role.ASSISTANT)
+
+
+def _own_question(*, request: HttpRequest, message_id: UUID) -> Message:
+    return _own_message(request=request, message_id=message_id, role=Role.USER)
+
+
+def _own_message(*, request: HttpRequest, message_id: UUID, role: Role) -> Message:
+    said = Message.objects.filter(role=role, session__in=ChatSession.objects.visible_to(request.user))
+    return get_object_or_404(said.select_related("session__clone", "session__user"), pk=message_id)
 
 
 def _back_to(answer: Message) -> HttpResponse:
@@ -107,17 +149,29 @@ def render_conversation(
     *, request: HttpRequest, session: ChatSession, form: MessageForm | None = None, status: int = 200
 ) -> HttpResponse:
     shown = request.GET.get("show", "")
-    transcript = load_transcript(session=session, shown=int(shown) if shown.isdecimal() else MESSAGES_SHOWN)
+    transcript = load_transcript(
+        session=session,
+        shown=int(shown) if shown.isdecimal() else MESSAGES_SHOWN,
+        version=_read_id(request.GET.get("version", "")),
+    )
     context = {
         "session": session,
         "clone": session.clone,
         "title": session_title(session=session, clone=session.clone),
         "transcript": transcript,
         "form": form or MessageForm(clone_name=session.clone.name),
+        "notice": find_budget_notice(session=session),
         "max_message_chars": _estimate_max_chars(clone=session.clone),
         **placeholder_messages(session=session),
     }
     return render(request, "chat/conversation.html", context, status=status)
+
+
+def _read_id(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def _estimate_max_chars(*, clone: Clone) -> int:

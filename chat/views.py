@@ -13,11 +13,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from chat.citations import open_source
 from chat.forms import FeedbackForm, SessionSearchForm, TitleForm
 from chat.models import ChatSession, Citation, Message, Role, SessionSummary, SummaryStatus, SummaryType
 from chat.sessions import end_session
-from chat.source_text import flow_source
+from chat.source_text import flow_page, flow_source
+from chat.sources import open_source
 from chat.transcripts import session_title
 
 SESSIONS_PER_PAGE = 30
@@ -133,6 +133,8 @@ def source(request: HttpRequest, citation_id: UUID) -> HttpResponse:
         "citation": citation,
         "source": opened,
         "text": flow_source(source=opened, is_whole="whole" in request.GET),
+        "previous_text": flow_page(opened.previous_page.text) if opened.previous_page else "",
+        "next_text": flow_page(opened.next_page.text) if opened.next_page else "",
         "session": session,
         "clone": session.clone,
         "is_own": session.user_id == request.user.pk,

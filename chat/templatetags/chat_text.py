@@ -39,6 +39,13 @@ def last_seq(message: Message) -> int:
 
 
 @register.filter
+def duration(minutes: int) -> str:
+    """`5 h 12 min`, as the page's script writes it."""
+    hours, rest = divmod(minutes, 60)
+    return f"{hours} h {rest} min" if hours else f"{rest} min"
+
+
+@register.filter
 def markdown(text: str) -> SafeString:
     """Text of a model or a person as sanitised HTML without sources."""
     return render_markdown(text)

@@ -6,8 +6,8 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.citations import SourceView
 from chat.source_text import CONTEXT_CHARS, SourceText, flow_source
+from chat.sources import SourceView
 
 WRAPPED = (
     "Hold a one-on-one with every person each week. It lasts thirty minutes and\n"

@@ -143,8 +143,8 @@ async def test_regenerate_form_writes_the_last_answer_anew(
     second = await last_answer(session)
     assert second.pk != first.pk
     page = (await browser.get(session.get_absolute_url())).text
-    assert f"m-{second.pk}" in page
-    assert f"m-{first.pk}" not in page
+    assert f'id="m-{second.pk}"' in page
+    assert f'id="m-{first.pk}"' not in page
 
 
 async def test_refused_regeneration_says_why(session: ChatSession, browser: AsyncClient) -> None:

@@ -1,12 +1,15 @@
 // The conversation page. The server's database is the truth; this page shows it, sends orders, and after any break
 // asks for what it missed. Frames are those of the contract.
 
+import { BudgetLine } from "./budget-line.js";
 import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
 import { ConnectionLine } from "./connection-line.js";
+import { Days } from "./days.js";
 import { Follower } from "./follower.js";
 import { Memory, isId, newId } from "./ids.js";
 import { installMessageActions } from "./message-actions.js";
+import { ReadingMark } from "./reading-mark.js";
 import { SourcePanel } from "./source-panel.js";
 import { Transcript } from "./transcript.js";
 
@@ -23,7 +26,9 @@ class Conversation {
     installMessageActions({ list: this.list, announcer: this.announcer, onProblem: (text) => this.tell(text) });
     this.heardAt = Date.now();
     this.catchingUp = null;
-    this.markNew();
+    new ReadingMark({ transcript: this.transcript, memory: this.memory });
+    new Days({ list: this.list });
+    this.list.addEventListener("click", (event) => this.onVersion(event));
     if (!("ended" in root.dataset)) this.#goLive();
   }
 
@@ -33,6 +38,7 @@ class Conversation {
     this.pendingEdit = null;
     this.composer = new Composer({ form: root.querySelector("[data-composer]"), memory: this.memory });
     this.follower = new Follower({ content: root.querySelector(".chat-column"), button: root.querySelector("[data-to-end]") });
+    this.budget = new BudgetLine({ line: root.querySelector("[data-budget]") });
     this.connection = new Connection(root.dataset.socketPath);
     const line = new ConnectionLine({ line: root.querySelector("[data-connection]"), signInUrl: root.dataset.signInUrl });
     this.connection.addEventListener("state", (event) => line.show(event.detail));
@@ -71,6 +77,7 @@ class Conversation {
   }
 
   sendMessage(content) {
+    this.leaveVersion();
     this.outbox = { clientId: newId(), content };
     this.memory.write("outbox", JSON.stringify(this.outbox));
     this.transcript.addQuestion(this.outbox);
@@ -132,8 +139,32 @@ class Conversation {
   }
 
   onEdit(event) {
-    const article = event.target.closest('[data-action="edit"]')?.closest("[data-message-id]");
-    if (article) this.composer.edit(article.dataset.messageId, article.querySelector("[data-text]").textContent);
+    const link = event.target.closest('[data-action="edit"]');
+    if (!link || this.connection.isHopeless || isForNewTab(event)) return; // the link's page does it
+    event.preventDefault();
+    const article = link.closest("[data-message-id]");
+    this.composer.edit(article.dataset.messageId, article.querySelector("[data-text]").textContent);
+  }
+
+  /** Another version of an answer, without leaving the page; the link's page does it otherwise. */
+  async onVersion(event) {
+    const link = event.target.closest("a[data-version]");
+    if (!link || !this.connection || this.transcript.running || isForNewTab(event)) return;
+    event.preventDefault();
+    history.replaceState(null, "", link.href);
+    const name = link.getAttribute("aria-label");
+    await this.catchUp();
+    const pager = this.transcript.find(link.dataset.version)?.querySelector(".versions");
+    if (!pager) return location.reload();
+    (pager.querySelector(`[aria-label="${name}"]`) ?? pager.querySelector("a")).focus();
+    this.announcer.textContent = pager.querySelector("[role=img]").getAttribute("aria-label");
+  }
+
+  /** Who goes on talking goes on from the current versions. */
+  leaveVersion() {
+    if (!new URLSearchParams(location.search).has("version")) return;
+    history.replaceState(null, "", location.pathname);
+    this.catchUp();
   }
 
   onRegenerate(event) {
@@ -214,6 +245,7 @@ class Conversation {
 
   onChunk(frame) {
     if (frame.is_complete) {
+      this.budget.show(frame.budget);
       if (!this.transcript.finish(frame.message_id, frame.rendered)) this.catchUp();
       return;
     }
@@ -233,21 +265,8 @@ class Conversation {
     this.pendingEdit = null;
     this.tell(frame.message);
   }
-
-  // Reading marks
-
-  /** A line above what came while the reader was away. */
-  markNew() {
-    const seen = this.transcript.find(this.memory.read("seen"));
-    const next = seen?.nextElementSibling;
-    if (next?.dataset.role === "assistant" && document.referrer !== location.href) {
-      const line = document.createElement("p");
-      line.className = "new-since";
-      line.textContent = "New since you left";
-      next.before(line);
-    }
-    addEventListener("pagehide", () => this.memory.write("seen", this.transcript.messages.at(-1)?.dataset.messageId ?? ""));
-  }
 }
+
+const isForNewTab = (event) => event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey;
 
 new Conversation(document.querySelector("[data-conversation]"));

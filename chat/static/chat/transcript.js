@@ -48,6 +48,7 @@ export class Transcript {
     const article = this.#pattern("question", clientId);
     article.dataset.clientId = clientId;
     article.dataset.pending = "";
+    article.dataset.created = new Date().toISOString();
     article.querySelector("[data-text]").textContent = content;
     this.list.append(article);
     return article;
@@ -81,6 +82,7 @@ export class Transcript {
     if (!question || !isId(id)) return false;
     this.removeFrom(question.nextElementSibling);
     const article = this.#pattern("answer", id);
+    article.dataset.created = new Date().toISOString();
     this.list.append(article);
     this.streams.set(id, new StreamedText(article.querySelector("[data-text]"), -1));
     return true;
