@@ -86,6 +86,14 @@ PAGES = [
     ),
     Row(route=f"{SESSION}delete/", method="POST", kind="session", allow=give(302, MEMBER)),
     Row(route=f"{SESSION}summary/", kind="session", allow=give(200, MEMBER)),
+    Row(route=f"{MESSAGE}edit/", kind="question", allow=give(200, MEMBER)),
+    Row(
+        route=f"{MESSAGE}edit/",
+        method="POST",
+        kind="question",
+        allow=give(422, MEMBER),
+        data={"content": " "},
+    ),
     Row(route=f"{MESSAGE}stop/", method="POST", kind="answer", allow=give(302, MEMBER)),
     Row(route=f"{MESSAGE}regenerate/", method="POST", kind="answer", allow=give(302, MEMBER)),
     Row(
@@ -96,6 +104,7 @@ PAGES = [
         data={"rating": "1"},
     ),
     Row(route="sources/<uuid:citation_id>/", kind="citation", allow=give(200, MEMBER, REVIEWER, ADMIN)),
+    Row(route="sources/<uuid:citation_id>/file/", kind="citation"),  # downloads are off in the houses
     Row(route="account/api-keys/", allow=EVERYONE_IN),
     Row(route="account/api-keys/", method="POST", allow=EVERYONE_IN, data={"name": "n", "scopes": ["chat"]}),
     Row(route="account/api-keys/<int:key_id>/revoke/", method="POST", kind="key", allow=give(302, MEMBER)),
@@ -327,7 +336,8 @@ def expand(label: str, rules: AdminRules) -> list[Row]:
 # Their database work is done in other threads, which see only what is committed.
 THREADED = {
     "c/<slug:slug>/chat/", "chat/<uuid:session_id>/", "chat/messages/<uuid:message_id>/stop/",
-    "chat/messages/<uuid:message_id>/regenerate/", "api/chat/message", "api/clones/{slug}/search",
+    "chat/messages/<uuid:message_id>/regenerate/", "chat/messages/<uuid:message_id>/edit/",
+    "sources/<uuid:citation_id>/file/", "api/chat/message", "api/clones/{slug}/search",
     "v1/models", "v1/models/<str:slug>", "v1/chat/completions", "v1/",
 }  # fmt: skip
 SOCKETS = {"ws/chat/<uuid:session_id>/", ""}  # chat/tests/test_socket_permissions.py; the second is refused

@@ -166,7 +166,8 @@ def _furnish(world: World, house: str, *, owner: User, guest: User) -> None:
     key, _token = ApiKey.issue(user=guest, name=say("key"))
     for kind, value in {
         "clone": clone.slug, "clone_pk": clone.pk, "document": document.pk, "session": session.pk,
-        "answer": answer.pk, "citation": citation.pk, "summary": summary.pk, "gap": gap.pk, "key": key.pk,
+        "question": question.pk, "answer": answer.pk, "citation": citation.pk, "summary": summary.pk,
+        "gap": gap.pk, "key": key.pk,
         "guest": guest.pk, "address": guest.emailaddress_set.get().pk,
         "cost": _make_cost(clone=clone, user=guest, error=say("error")).pk,
         "factor": Authenticator.objects.create(
