@@ -53,7 +53,10 @@ class ModelPriceAdmin(RoleAdmin):
     ) -> None:
         before = ModelPrice.objects.exclude(pk=obj.pk).find(model=obj.model, day=obj.valid_from)
         super().save_model(request, obj, form, change)
-        record_action(actor=request.user, action="price.save", target=obj, model=obj.model)
+        record_action(
+            actor=request.user, action="price.save", target=obj, model=obj.model,
+            values={name: str(getattr(obj, name)) for name in form.changed_data},
+        )  # fmt: skip
         if before and is_suspicious(before=price_of(before), after=price_of(obj)):
             factor = f"more than {SUSPICIOUS_FACTOR}-fold"
             messages.warning(

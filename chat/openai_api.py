@@ -32,6 +32,8 @@ from chat.openai_format import (
     write_event,
 )
 from cloneai.accounts.models import ApiKey, Scope, User
+from cloneai.accounts.throttling import TooManyRequestsError, count_address, count_caller
+from cloneai.logs import current_request_id, note_user
 from cloneai.threads import run_in_thread
 from clones.models import Clone
 
@@ -49,13 +51,13 @@ def endpoint(*, method: str) -> Callable[[View], View]:
         @wraps(view)
         async def answer(request: HttpRequest, **parameters: Any) -> HttpResponseBase:
             try:
-                user = await run_in_thread(authenticate, header=request.headers.get("Authorization", ""))
+                user = await run_in_thread(authenticate, request)
                 if request.method != method:
                     raise ApiError(405, f"Use {method} for {request.path}.", code="method_not_supported")
                 response = await view(request, user, **parameters)
             except Exception as error:  # noqa: BLE001  (the outermost boundary: it answers and records)
                 response = answer_error(describe_error(error, path=request.path))
-            response["X-Request-Id"] = f"req_{uuid.uuid4().hex}"
+            response["X-Request-Id"] = f"req_{current_request_id() or uuid.uuid4().hex}"
             return response
 
         return answer
@@ -63,9 +65,10 @@ def endpoint(*, method: str) -> Callable[[View], View]:
     return decorate
 
 
-def authenticate(*, header: str) -> User:
-    """The owner of the key. Raises ApiError 401 or 403."""
-    scheme, _, token = header.partition(" ")
+def authenticate(request: HttpRequest) -> User:
+    """The owner of the key. Raises ApiError 401 or 403, or TooManyRequestsError."""
+    count_address(request)
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     key = ApiKey.objects.use(token.strip()) if scheme.lower() == "bearer" else None
     if key is None:
         raise ApiError(
@@ -74,6 +77,8 @@ def authenticate(*, header: str) -> User:
             "You make keys on the page /account/api-keys/.",
             code="invalid_api_key",
         )
+    count_caller(key)
+    note_user(key.user_id)
     if Scope.CHAT not in key.scopes:
         raise ApiError(
             403, "This API key lacks the scope “chat”. Make one that has it.", code="missing_scope"
@@ -183,6 +188,14 @@ def describe_error(error: Exception, *, path: str) -> ApiError:
             return describe_failed_call(error)
         case ContextTooLong():
             return describe_too_long(error)
+        case TooManyRequestsError():
+            return ApiError(
+                429,
+                error.message,
+                error_type="rate_limit_error",
+                code="rate_limit_exceeded",
+                retry_after=error.retry_after,
+            )
         case RequestDataTooBig():
             return ApiError(413, "The request is too large.", code="request_too_large")
         case UnreadablePostError():

@@ -7,7 +7,6 @@ from typing import Any
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.http import Http404, HttpRequest, HttpResponse
-from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.utils import check_csrf
 
@@ -16,7 +15,9 @@ from billing.metering import MeteredCallError
 from chat.api import router as chat_router
 from chat.turn_records import AnswerFailed, TurnRefused
 from cloneai.accounts.models import ApiKey, Scope, User
+from cloneai.accounts.throttling import TooManyRequestsError, count_address, count_caller
 from cloneai.api_input import StorableParser
+from cloneai.api_schema import DocumentedApi
 from clones.api import router as clones_router
 from knowledge.api import router as knowledge_router
 from knowledge.errors import UploadRefused
@@ -65,6 +66,7 @@ class KeyOrSession:
     """`Authorization: Bearer <api key>`, else the session cookie with CSRF protection. Sets `request.user`."""
 
     def __call__(self, request: HttpRequest) -> User | None:
+        count_address(request)
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme:
             return self._by_key(request, token.strip()) if scheme.lower() == "bearer" else None
@@ -74,18 +76,20 @@ class KeyOrSession:
             raise HttpError(
                 403, "The CSRF token is missing or wrong. Send it as X-CSRFToken, or use an API key."
             )
+        count_caller(request.user)
         return request.user
 
     def _by_key(self, request: HttpRequest, token: str) -> User | None:
         key = ApiKey.objects.use(token)
         if key is None:
             return None
+        count_caller(key)
         check_scopes(key=key, method=request.method or "", path=request.path_info)
         request.user = key.user
         return key.user
 
 
-api = NinjaAPI(
+api = DocumentedApi(
     title="CloneAI",
     version="1",
     description="Clones of experts, their documents and conversations.",
@@ -126,6 +130,11 @@ def on_bad_input(request: HttpRequest, error: ValidationError) -> HttpResponse:
 @api.exception_handler(DjangoValidationError)
 def on_bad_value(request: HttpRequest, error: DjangoValidationError) -> HttpResponse:
     return answer_error(request, 422, "invalid_request", " ".join(_describe_fields(error)))
+
+
+@api.exception_handler(TooManyRequestsError)
+def on_too_many_requests(request: HttpRequest, error: TooManyRequestsError) -> HttpResponse:
+    return answer_error(request, 429, "rate_limit", error.message, error.retry_after)
 
 
 @api.exception_handler(TurnRefused)

@@ -13,6 +13,7 @@ from unfold.decorators import display
 from cloneai.accounts.admin_access import EXPERT, RoleAdmin, StaffRequest, record_action
 from cloneai.accounts.models import EXPERTS, User
 from clones.admin_forms import CloneForm
+from clones.changes import describe_changes
 from clones.deletion import delete_clone
 from clones.models import Clone, Visibility
 
@@ -104,6 +105,10 @@ class CloneAdmin(RoleAdmin):
         if not change and not request.user.is_superuser:
             obj.owner = request.user
         super().save_model(request, obj, form, change)
+        action = "clone.change" if change else "clone.create"
+        record_action(
+            actor=request.user, action=action, target=obj, **describe_changes(obj, form.changed_data)
+        )
 
     def delete_model(self, request: StaffRequest, obj: Clone) -> None:
         record_action(actor=request.user, action="clone.delete", target=obj, slug=obj.slug)

@@ -8,7 +8,9 @@ from django.shortcuts import get_object_or_404
 from ninja import Field, Query, Router, Schema, Status
 from pydantic import StringConstraints
 
+from cloneai.accounts.admin_access import record_action
 from cloneai.accounts.requests import MemberRequest
+from clones.changes import describe_changes
 from clones.deletion import delete_clone
 from clones.models import Clone, Visibility
 from clones.slugs import find_free_slug
@@ -106,7 +108,11 @@ def create_clone(request: MemberRequest, payload: CloneCreate) -> Status[Clone]:
         raise Http404
     fields = payload.dict(exclude_unset=True)
     fields.setdefault("slug", find_free_slug(name=payload.name))
-    return Status(201, save_clone(Clone(owner=request.user), fields))
+    clone = save_clone(Clone(owner=request.user), fields)
+    record_action(
+        actor=request.user, action="clone.create", target=clone, way="api", **describe_changes(clone, fields)
+    )
+    return Status(201, clone)
 
 
 @router.get("/clones/{slug}", response=CloneAnswer)
@@ -120,13 +126,20 @@ def get_clone(request: MemberRequest, slug: str) -> OwnCloneOut | CloneOut:
 @router.patch("/clones/{slug}", response=OwnCloneOut)
 def change_clone(request: MemberRequest, slug: str, payload: CloneFields) -> Clone:
     clone = get_object_or_404(Clone.objects.editable_by(request.user), slug=slug)
-    return save_clone(clone, payload.dict(exclude_unset=True))
+    fields = payload.dict(exclude_unset=True)
+    save_clone(clone, fields)
+    record_action(
+        actor=request.user, action="clone.change", target=clone, way="api", **describe_changes(clone, fields)
+    )
+    return clone
 
 
 @router.delete("/clones/{slug}", response={204: None})
 def remove_clone(request: MemberRequest, slug: str) -> Status[None]:
     """Takes documents, vectors, files and conversations along. There is no way back."""
-    delete_clone(clone=get_object_or_404(Clone.objects.editable_by(request.user), slug=slug))
+    clone = get_object_or_404(Clone.objects.editable_by(request.user), slug=slug)
+    record_action(actor=request.user, action="clone.delete", target=clone, way="api", slug=clone.slug)
+    delete_clone(clone=clone)
     return Status(204, None)
 
 

@@ -11,6 +11,7 @@ from ninja import Field, File, Form, Query, Router, Schema, Status, UploadedFile
 from ninja.errors import HttpError
 
 from billing.metering import Payer
+from cloneai.accounts.admin_access import record_action
 from cloneai.accounts.models import User
 from cloneai.threads import run_in_thread
 from clones.api import Page
@@ -110,7 +111,12 @@ def get_document(request: HttpRequest, document_id: UUID) -> Document:
 @router.delete("/documents/{uuid:document_id}", response={204: None})
 def remove_document(request: HttpRequest, document_id: UUID) -> Status[None]:
     """Takes pages, passages, vectors and the file along. Citations keep their quote."""
-    delete_document(document=find_document(request, document_id))
+    document = find_document(request, document_id)
+    record_action(
+        actor=cast(User, request.user), action="document.delete", target=document, title=document.title,
+        clone=document.clone_id, way="api",
+    )  # fmt: skip
+    delete_document(document=document)
     return Status(204, None)
 
 

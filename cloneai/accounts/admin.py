@@ -79,8 +79,14 @@ class PersonAdmin(RoleAdmin, DjangoUserAdmin, ModelAdmin):
 
     def save_related(self, request: StaffRequest, form: ModelForm[User], formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
+        kept = ("daily_cost_limit_usd", "is_active", "is_superuser", "roles")  # never a password
+        values = {name: str(form.cleaned_data.get(name)) for name in kept if name in form.changed_data}
         record_action(
-            actor=request.user, action="person.save", target=form.instance, fields=form.changed_data
+            actor=request.user,
+            action="person.save",
+            target=form.instance,
+            fields=form.changed_data,
+            values=values,
         )
 
     @display(description="Roles")

@@ -36,8 +36,8 @@ def has_role(user: User, roles: Roles) -> bool:
     return user.is_superuser or any(getattr(user, role) for role in roles)
 
 
-def record_action(*, actor: User, action: str, target: Model, **detail: Any) -> None:
-    """One line in the audit log; `target` is kept as "model:key", so that it outlives the row."""
+def record_action(*, actor: User | None, action: str, target: Model, **detail: Any) -> None:
+    """One line in the audit log; `target` is kept as "model:key", so that it outlives the row. No actor: a command."""
     label = f"{target._meta.model_name}:{target.pk}"
     AuditEntry.objects.create(actor=actor, action=action, target=label[:200], detail=detail)
 
@@ -80,6 +80,16 @@ class RoleAdmin(ModelAdmin):
 
     def has_add_permission(self, request: StaffRequest) -> bool:
         return has_role(request.user, self.added_by)
+
+    def delete_model(self, request: StaffRequest, obj: Any) -> None:
+        record_action(
+            actor=request.user, action=f"{self.opts.model_name}.delete", target=obj, name=str(obj)[:200]
+        )
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: StaffRequest, queryset: QuerySet[Any]) -> None:
+        for obj in queryset:
+            self.delete_model(request, obj)
 
     def find_or_404(self, request: StaffRequest, object_id: str) -> Any:
         """The row, for own views; 404 when it is missing, foreign, or the key is malformed."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from cloneai.accounts.admin_access import record_action
 from cloneai.accounts.models import ApiKey, Scope, User
 
 
@@ -25,5 +26,6 @@ class Command(BaseCommand):
         user = User.objects.filter(email=options["email"].lower(), is_active=True).first()
         if user is None:
             raise CommandError(f"There is no active account {options['email']}. Create it first.")
-        _key, token = ApiKey.issue(user=user, name=options["name"][:100], scopes=options["scope"])
+        key, token = ApiKey.issue(user=user, name=options["name"][:100], scopes=options["scope"])
+        record_action(actor=None, action="api_key.create", target=key, scopes=key.scopes, owner=user.pk)
         self.stdout.write(token)
