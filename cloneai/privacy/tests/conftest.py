@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress, EmailConfirmation
+from allauth.mfa.models import Authenticator
 from asgiref.sync import sync_to_async
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import Group, Permission
@@ -139,6 +140,7 @@ def settled(member: User, reviewer: User, clone: Clone, other_clone: Clone) -> U
     address = EmailAddress.objects.create(user=member, email=member.email, primary=True)
     EmailConfirmation.objects.create(email_address=address, key="k")
     ApiKey.issue(user=member, name=f"{SECRET} laptop")
+    Authenticator.objects.create(user=member, type=Authenticator.Type.TOTP, data={"secret": SECRET})
     DataExport.objects.create(user=member)
     Client().force_login(member)
     Client().force_login(reviewer)
