@@ -64,12 +64,13 @@ async def stream_completion(
     """
     payer = Payer(user_id=user.pk, clone_id=clone.pk)
     await run_in_thread(check_length, clone=clone, order=order)
-    search = await find_material(clone=clone, question=order.question, payer=payer)
+    history = order.history[-MAX_HISTORY_MESSAGES:]
+    search = await find_material(clone=clone, question=order.question, history=history, payer=payer)
     prompt = await run_in_thread(
         write_prompt,
         clone=clone,
         question=order.question,
-        history=order.history[-MAX_HISTORY_MESSAGES:],
+        history=history,
         search=search,
         wishes=order.wishes,
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from billing.metering import ChatMessage, Payer
 from billing.model_choice import Task, chat_complexity, choose_model
 from chat.context import AnswerContext, build_context, is_small_talk
+from chat.followups import question_to_search
 from clones.models import Clone
 from knowledge.retrieval import Passage, SearchResult, search_passages
 
@@ -21,11 +22,17 @@ class Prompt:
     context: AnswerContext
 
 
-async def find_material(*, clone: Clone, question: str, payer: Payer) -> SearchResult | None:
-    """Searches the clone's passages; None for small talk, which needs none. Raises MeteredCallError."""
+async def find_material(
+    *, clone: Clone, question: str, history: Sequence[ChatMessage], payer: Payer
+) -> SearchResult | None:
+    """Searches the clone's passages for the question, or for what it means after `history` (oldest first).
+
+    None for small talk, which needs no passage. Raises MeteredCallError.
+    """
     if is_small_talk(question):
         return None
-    return await search_passages(clone=clone, query=question, payer=payer)
+    query = await question_to_search(question=question, history=history, payer=payer)
+    return await search_passages(clone=clone, query=query, payer=payer)
 
 
 def write_prompt(

@@ -177,8 +177,8 @@ async def _write_answer(*, answer_id: UUID) -> None:
 async def _compose(*, draft: Draft, writer: AnswerWriter) -> None:
     """Search, decide, prompt, stream."""
     clone, question = draft.clone, draft.question
-    draft.search = await find_material(clone=clone, question=question, payer=draft.payer)
     history = await run_in_thread(load_history, answer=draft.answer)
+    draft.search = await find_material(clone=clone, question=question, history=history, payer=draft.payer)
     prompt = await run_in_thread(
         write_prompt, clone=clone, question=question, history=history, search=draft.search
     )

@@ -10,6 +10,7 @@ from django.test import AsyncClient
 
 from billing.models import CostRecord, Purpose
 from chat.models import ChatSession
+from chat.tests.conftest import asked_for_answers
 from cloneai.accounts.models import ApiKey, User
 from cloneai.local_ai.faults import Fault
 from cloneai.local_ai.testing import FakeProvider
@@ -104,7 +105,7 @@ async def test_strict_clone_declines_in_its_own_words_without_a_model(
     assert data["choices"][0]["message"]["content"] == clone.no_answer_text
     assert data["usage"]["total_tokens"] == 0
     assert data["citations"] == []
-    assert not provider.requests_to("/chat/completions")
+    assert asked_for_answers(provider) == []
 
 
 async def test_small_talk_is_answered_without_a_search(

@@ -59,6 +59,19 @@ async def test_prompt_holds_persona_passages_and_question_and_no_key(
     assert "sk-test-secret" not in system
 
 
+async def test_follow_up_is_searched_for_by_what_it_means_and_asked_as_it_stands(
+    provider: FakeProvider, material: Document, talk: Any
+) -> None:
+    first = await talk(QUESTION)
+    answer = await talk("And how many peppers?")
+    assert first.query_used == QUESTION
+    assert answer.query_used.startswith("And how many peppers, regarding")
+    assert "soup" in answer.query_used
+    assert "four red peppers" in answer.content
+    assert asked_for_answers(provider)[-1].json["messages"][-1]["content"] == "And how many peppers?"
+    assert await CostRecord.objects.filter(message_id=answer.pk, purpose=Purpose.REWRITE).acount() == 1
+
+
 async def test_history_reaches_the_model_in_order(
     provider: FakeProvider, material: Document, talk: Any
 ) -> None:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Sequence
 
 from cloneai.local_ai.chat_request import ChatRequest
 from cloneai.local_ai.conversation import earlier_subject, subject_words
 from cloneai.local_ai.extracts import find_topics
-from cloneai.local_ai.language import content_words, stem
+from cloneai.local_ai.language import content_words, find_words, stem
 from cloneai.local_ai.smalltalk import recognise, strip_opening
 from cloneai.local_ai.thesaurus import neighbours, synonyms
 from cloneai.local_ai.transcripts import Turn, parse_transcript, split_turns
 
 MAX_TITLE_WORDS = 6
+MAX_ADDED_WORDS = 6
+# With fewer words that say something, a question that somebody wants rewritten cannot stand alone.
+NAMES_LITTLE = 3
+
+_THING = re.compile(r"^what(?:'s| is| are) (?:an? |the |my |your )?((?:[\w-]+ ?){1,4})\?$", re.IGNORECASE)
 
 _FORMS = (
     (re.compile(r"^how (?:do|can|should|could|would) (?:i|you|we|one) (.+)$", re.I), "ways to {}"),
@@ -39,7 +45,9 @@ def find_query(*, request: ChatRequest) -> str:
         flags = re.DOTALL if pattern.startswith("<") else re.MULTILINE
         found = list(re.finditer(pattern, text, re.IGNORECASE | flags))
         if found:
-            return found[-1]["text"].strip()
+            text = found[-1]["text"].strip()
+            # CloneAI escapes what stands inside its fence.
+            return html.unescape(text) if pattern.startswith("<") else text
     members = [turn.text for turn in parse_transcript(text=text) if turn.speaker == "member"]
     return members[-1] if members else text.strip()
 
@@ -63,17 +71,26 @@ def rephrase(*, query: str) -> list[str]:
 
 
 def stand_alone(*, request: ChatRequest) -> str:
-    """Rewrite the last question so that it can be searched for by itself: earlier key words are added."""
+    """Rewrite the last question so that it can be searched for by itself: what was asked about before is added."""
     text = request.user_texts[-1] if request.user_texts else ""
     last = find_query(request=request)
     members = [turn.text for turn in parse_transcript(text=text) if turn.speaker == "member"]
     earlier = [item for item in members if item.strip() != last] if members else list(request.user_texts[:-1])
     subject = earlier_subject(user_texts=(*earlier, last))
+    if not subject and len(subject_words(last)) < NAMES_LITTLE:
+        subject = next((item for item in reversed(earlier) if subject_words(item)), "")
     known = {stem(word) for word in content_words(last)}
-    added = [word for word in dict.fromkeys(subject_words(subject)) if stem(word) not in known]
+    added = [word for word in _named_in(subject) if stem(word.lower()) not in known]
     if not added:
         return last
-    return f"{last.rstrip(' ?!.')}, regarding {' '.join(added[:6])}?"
+    return f"{last.rstrip(' ?!.')}, regarding {' '.join(added[:MAX_ADDED_WORDS])}?"
+
+
+def _named_in(question: str) -> list[str]:
+    """What a question is about: all words of the thing itself ("What is the harbour list?"), else the telling ones."""
+    thing = _THING.match(question.strip())
+    words = find_words(thing[1]) if thing else subject_words(question)
+    return list(dict.fromkeys(words))
 
 
 def make_title(*, turns: Sequence[Turn]) -> str:
