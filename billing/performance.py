@@ -2,7 +2,7 @@
 
 The same view of the ledger as `billing.reports`: what the viewer may see, closed days from the rollup, all
 others from the ledger. Durations are milliseconds. Percentiles are interpolated like PostgreSQL's
-`percentile_cont`; of closed days a duration is known to 2%, of others exactly.
+`percentile_cont`; of closed days a duration is known to 2%, of others exactly if they are one or two.
 """
 
 from collections import Counter, defaultdict
@@ -10,20 +10,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from math import log
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Count, F, Q, QuerySet, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import Count, F, FloatField, Func, Q, QuerySet, Sum, Value
+from django.db.models.functions import Cast, Coalesce, Floor, Greatest, Ln
 
-from billing.models import CostRecord, DailyLatency, DailyUsage, Measure, Outcome
+from billing.models import LATENCY_RATIO, CostRecord, DailyLatency, DailyUsage, Measure, Outcome
 from billing.reports import RECORD_SUMS, ROLLUP_SUMS, ZERO, days_of_ledger
-from billing.rollup import read_histogram
+from billing.rollup import middle_ms, read_histogram
 from cloneai.accounts.models import User
 
 # A stopped answer did what was asked of it.
 SUCCEEDED = Q(outcome__in=[Outcome.SUCCESS, Outcome.STOPPED])
 MEASURED = {Measure.LATENCY: "latency_ms", Measure.FIRST_TOKEN: "time_to_first_token_ms"}
+EXACT_DAYS = 2
 Durations = list[tuple[float, int]]
 
 
@@ -82,8 +84,12 @@ class DayPerformance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """Where a period's calls are found; no call is in two of them."""
+    """Where a period's calls are found; no call is in two of them.
 
+    `is_exact`: the records' durations are few enough to be counted by the millisecond.
+    """
+
+    is_exact: bool
     records: QuerySet[CostRecord]
     usage: QuerySet[DailyUsage]
     durations: QuerySet[DailyLatency]
@@ -102,6 +108,7 @@ def find_sources(*, viewer: User | AnonymousUser, since: datetime, until: dateti
     rolled, live = days_of_ledger(viewer=viewer, first_day=first_day, last_day=last_day)
     records = CostRecord.objects.visible_to(viewer).filter(day__in=[*live, *edges])
     return Sources(
+        is_exact=len({*live, *edges}) <= EXACT_DAYS,
         records=records.filter(~Q(day__in=edges) | Q(created_at__gte=since, created_at__lt=until)),
         usage=DailyUsage.objects.visible_to(viewer).filter(day__in=rolled),
         durations=DailyLatency.objects.visible_to(viewer).filter(day__in=rolled),
@@ -227,9 +234,18 @@ def _collect_durations(
     for measure, groups in found.items():
         column = MEASURED[measure]
         records: Any = sources.records.filter(SUCCEEDED, **{f"{column}__isnull": False}).order_by()
-        for row in records.values(group=F(by), ms=F(column)).annotate(number=Count("pk")):
-            groups[row["group"]].append((row["ms"], row["number"]))
+        ms: Any = F(column) if sources.is_exact else _bucket(column)
+        for row in records.values(group=F(by), ms=ms).annotate(number=Count("pk")):
+            groups[row["group"]].append(
+                (row["ms"] if sources.is_exact else middle_ms(row["ms"]), row["number"])
+            )
     return found
+
+
+def _bucket(column: str) -> Func:
+    """The number of a duration's bucket, as the rollup counts them."""
+    logarithm = Ln(Greatest(Cast(column, FloatField()), Value(1.0)))
+    return Floor(logarithm / Value(log(LATENCY_RATIO)), output_field=FloatField())
 
 
 def _by_model(

@@ -109,10 +109,15 @@ def find_rolled_days(*, first_day: date, last_day: date) -> frozenset[date]:
     return frozenset(days.distinct())
 
 
+def middle_ms(bucket: float) -> float:
+    """The duration that stands for all of a bucket, in milliseconds."""
+    return LATENCY_RATIO ** (bucket + 0.5)
+
+
 def read_histogram(counts: Iterable[float] | None) -> list[tuple[float, int]]:
     """Milliseconds with how often they occurred. Each stands for its bucket and is at most 2% off."""
     return [
-        (LATENCY_RATIO ** (bucket + 0.5), int(count))
+        (middle_ms(bucket), int(count))
         for bucket, count in enumerate(() if counts is None else counts)
         if count
     ]

@@ -109,8 +109,15 @@ def fill_ledger(
 def vacuum() -> None:
     """What autovacuum does to a ledger that grows by and by; outside a transaction only."""
     with connection.cursor() as cursor:
-        for table in ("billing_reservation", "billing_costrecord", "billing_spendaccount"):
-            cursor.execute(f"VACUUM ANALYZE {table}")
+        for name in (
+            "reservation",
+            "costrecord",
+            "spendaccount",
+            "dailyusage",
+            "dailypersonusage",
+            "dailylatency",
+        ):
+            cursor.execute(f"VACUUM ANALYZE billing_{name}")
 
 
 def _weight(*, day: date, progress: float) -> float:
