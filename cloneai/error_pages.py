@@ -61,7 +61,9 @@ def render_alone(template: str) -> str:
 def _describe_to_program(*, path: str, error_type: str, message: str) -> dict[str, Any] | None:
     """The body in the format of the API that owns the path, if one does."""
     if path.startswith("/v1/"):
-        return {"error": {"message": message, "type": error_type, "param": None, "code": error_type}}
+        # OpenAI's clients know two kinds of error: the caller's and the server's.
+        kind = "server_error" if error_type == "unknown" else "invalid_request_error"
+        return {"error": {"message": message, "type": kind, "param": None, "code": error_type}}
     if path.startswith("/api/"):
         return {"error_type": error_type, "message": message, "retry_after": None}
     return None

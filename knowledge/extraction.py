@@ -8,7 +8,7 @@ import contextlib
 import dataclasses
 import json
 import os
-import resource
+import re
 import selectors
 import signal
 import subprocess
@@ -44,6 +44,8 @@ _PROJECT_ROOT = Path(__file__).resolve().parent.parent
 _READ_BYTES = MEBIBYTE
 _STDERR_TAIL_BYTES = 4096
 _EXIT_GRACE_SECONDS = 5.0
+_MEMORY_POLL_SECONDS = 0.05
+_PEAK_MEMORY = re.compile(r"^VmHWM:\s*(\d+) kB$", re.MULTILINE)
 _PASSED_ON_VARIABLES = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")
 
 
@@ -76,6 +78,7 @@ class _Result:
         self.pages: list[ExtractedPage] = []
         self.end: dict[str, Any] | None = None
         self.stderr_tail = b""
+        self.peak_memory_bytes = 0
         self._unfinished_line: list[bytes] = []
         self._received_bytes = 0
         self._limits = limits
@@ -146,7 +149,9 @@ def _read_until_end(*, process: "subprocess.Popen[bytes]", result: _Result, dead
             remaining_seconds = deadline - time.monotonic()
             if remaining_seconds <= 0:
                 raise _timeout_error()
-            for key, _events in selector.select(timeout=remaining_seconds):
+            events = selector.select(timeout=min(remaining_seconds, _MEMORY_POLL_SECONDS))
+            result.peak_memory_bytes = max(result.peak_memory_bytes, _read_peak_memory(pid=process.pid))
+            for key, _events in events:
                 data = os.read(key.fd, _READ_BYTES)
                 if not data:
                     selector.unregister(key.fileobj)
@@ -175,34 +180,37 @@ def _death_reason(
 ) -> ExtractionError:
     """Tell why a child ended without an end record, by its exit status and its largest resident size."""
     grace_end = min(deadline, time.monotonic() + _EXIT_GRACE_SECONDS)
-    waited = _wait_for_exit(process=process, deadline=grace_end)
-    if waited is None:
+    exit_code = _wait_for_exit(process=process, deadline=grace_end)
+    if exit_code is None or exit_code == -signal.SIGXCPU:
         return _timeout_error()
-    exit_code, usage = waited
-    if exit_code == -signal.SIGXCPU:
-        return _timeout_error()
-    # PDFium ends itself when an allocation fails, so a death near the limit is a matter of memory.
-    # ru_maxrss is in KiB on Linux; address space runs ahead of resident size, hence the wide margin. A child's
-    # peak counts the moment before its exec, when it still was this process: less than our own peak says nothing.
-    own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    starved = usage.ru_maxrss > own_peak and usage.ru_maxrss * 1024 > 0.6 * limits.memory_bytes
+    # PDFium ends itself when an allocation fails, so a death near the limit is a matter of memory. Address space
+    # runs ahead of resident size, hence the wide margin.
+    starved = result.peak_memory_bytes > 0.6 * limits.memory_bytes
     if starved or exit_code == -signal.SIGKILL or b"MemoryError" in result.stderr_tail:
         return out_of_memory_error()
     return ExtractionError(code="parser_crashed", message=_CRASHED)
 
 
-def _wait_for_exit(
-    *, process: "subprocess.Popen[bytes]", deadline: float
-) -> tuple[int, resource.struct_rusage] | None:
-    """Reap the child with its resource usage, which Popen.wait does not tell; None at the deadline."""
-    while True:
-        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-        if pid:
-            process.returncode = os.waitstatus_to_exitcode(status)
-            return process.returncode, usage
-        if time.monotonic() >= deadline:
-            return None
-        time.sleep(0.005)
+def _read_peak_memory(*, pid: int) -> int:
+    """The largest resident size in bytes that a running process had since it began its program; 0 when it ended.
+
+    The `ru_maxrss` that a dead child leaves behind would not do: it counts the moment before exec, when the child
+    still was a copy of this process.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    found = _PEAK_MEMORY.search(status)
+    return int(found[1]) * 1024 if found else 0
+
+
+def _wait_for_exit(*, process: "subprocess.Popen[bytes]", deadline: float) -> int | None:
+    """The child's exit code, or None when it still runs at the deadline."""
+    try:
+        return process.wait(timeout=max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _end_group(*, process: "subprocess.Popen[bytes]") -> None:

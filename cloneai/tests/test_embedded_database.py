@@ -51,7 +51,8 @@ class Process:
     """A process that uses the server and answers SQL line by line until its input ends or it is killed."""
 
     def __init__(self, var_dir: Path) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+        # `make test` lets its database forget what a killed server had not written; these servers must not.
+        environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "FORGETFUL_DATABASE": "false"}
         self.process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, str(var_dir)],
             stdin=subprocess.PIPE,

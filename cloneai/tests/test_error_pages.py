@@ -93,7 +93,7 @@ def test_programs_get_their_apis_error_format_for_a_defect(visitor: Client) -> N
     answer = visitor.get("/api/fail/")
     assert answer.status_code == 500
     assert answer.json() == {"error_type": "unknown", "message": SERVER_ERROR, "retry_after": None}
-    assert visitor.get("/v1/fail/").json()["error"]["type"] == "unknown"
+    assert visitor.get("/v1/fail/").json()["error"]["type"] == "server_error"
 
 
 def test_trace_goes_to_the_log(visitor: Client, settings: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -319,7 +319,7 @@ def test_retrieval_check_ranks_the_passages_of_the_clone(client: Client, expert:
 @pytest.mark.parametrize(
     ("threshold", "told"),
     [
-        (None, "down to half of it, 0.12"),
+        (None, "down to half of it, 0.09"),
         (0.2, "Passages below this clone’s own threshold of 0.20 are not used"),
     ],
 )
