@@ -51,16 +51,18 @@ class ModelPriceAdmin(RoleAdmin):
     def save_model(
         self, request: StaffRequest, obj: ModelPrice, form: ModelForm[ModelPrice], change: bool
     ) -> None:
-        before = ModelPrice.objects.exclude(pk=obj.pk).find(model=obj.model, day=obj.valid_from)
+        replaced = ModelPrice.objects.filter(pk=obj.pk, model=obj.model).first() if change else None
+        before = replaced or ModelPrice.objects.exclude(pk=obj.pk).find(model=obj.model, day=obj.valid_from)
         super().save_model(request, obj, form, change)
         record_action(
             actor=request.user, action="price.save", target=obj, model=obj.model,
             values={name: str(getattr(obj, name)) for name in form.changed_data},
         )  # fmt: skip
         if before and is_suspicious(before=price_of(before), after=price_of(obj)):
-            factor = f"more than {SUSPICIOUS_FACTOR}-fold"
+            against = "what stood here before" if replaced else f"the price from {before.valid_from} on"
             messages.warning(
-                request, f"{obj}: a price changed {factor} against {before.valid_from}. Check it."
+                request,
+                f"{obj}: a price changed more than {SUSPICIOUS_FACTOR}-fold against {against}. Check it.",
             )
 
     @display(description="Input per million", ordering="input_usd_per_million")

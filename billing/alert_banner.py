@@ -11,6 +11,8 @@ from cloneai.accounts.admin_access import name_for_staff
 from cloneai.accounts.models import User
 from clones.models import Clone
 
+MOST_ACCOUNTS = 10
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertLine:
@@ -24,8 +26,8 @@ class AlertLine:
 def list_alerts(*, viewer: User) -> list[AlertLine]:
     """Today's warnings: reviewers see all, experts those of their clones and that the platform's limit is reached.
 
-    Models without a price come first. Three queries, and one for each name. Of an account's two warnings only the
-    graver is shown.
+    Models without a price come first, then the platform. Three queries, and one for each name. Of an account's two
+    warnings only the graver is shown, and of many accounts those that are refused.
     """
     unpriced = "Calls to it are refused until it has a price, in the admin or by `manage.py refresh_prices`."
     lines = [
@@ -38,17 +40,19 @@ def list_alerts(*, viewer: User) -> list[AlertLine]:
         alerts = alerts.filter(
             Q(scope=Scope.CLONE, owner_id__in=own) | Q(scope=Scope.PLATFORM, percent=FULL_PERCENT)
         )
-    shown: dict[tuple[str, int], AlertLine] = {}
-    for alert in alerts:  # the higher percentage comes first
-        if (alert.scope, alert.owner_id) not in shown:
-            shown[alert.scope, alert.owner_id] = AlertLine(
-                label=f"{alert.percent}%",
-                text=describe(
-                    alert=alert, owner=_name(alert=alert, viewer=viewer), is_open=viewer.is_reviewer
-                ),
-                is_full=alert.percent >= FULL_PERCENT,
-            )
-    return [*lines, *shown.values()]
+    gravest: dict[tuple[str, int], SpendAlert] = {}
+    for alert in alerts.order_by("-percent", "created_at"):
+        gravest.setdefault((alert.scope, alert.owner_id), alert)
+    ordered = sorted(gravest.values(), key=lambda alert: alert.scope != Scope.PLATFORM)
+    for alert in ordered[:MOST_ACCOUNTS]:
+        name = _name(alert=alert, viewer=viewer)
+        text = describe(alert=alert, owner=name, is_open=viewer.is_reviewer)
+        is_full = alert.percent >= FULL_PERCENT
+        lines.append(AlertLine(label=f"{alert.percent}%", text=text, is_full=is_full))
+    if others := len(ordered[MOST_ACCOUNTS:]):
+        text = f"and {others} more people or clones have used most of their daily limit, or all of it."
+        lines.append(AlertLine(label="…", text=text, is_full=False))
+    return lines
 
 
 def find_unpriced_models(*, viewer: User) -> list[str]:

@@ -1,10 +1,12 @@
 """Warnings to staff about limits: a row each, a log line, a banner in the admin, and an e-mail when that is set up.
 
-The platform's day is warned about at 80% and at 100%, a person's and a clone's at 100%. A refused call is 100%,
-whatever the account says: what is left does not pay for a call. The row is unique, so several processes warn once.
+Every account is warned about at 80% and at 100% of its limit. A refused call is 100%, whatever the account says: what
+is left does not pay for a call. The row is unique, so several processes warn once.
 """
 
 import logging
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from smtplib import SMTPException
@@ -28,7 +30,7 @@ FULL_PERCENT = 100
 WARN_SHARE = Decimal(WARN_PERCENT) / 100
 OFFER_FOR = timedelta(days=1)  # an e-mail that could not be sent for this long is not worth sending
 SUBJECTS = {
-    WARN_PERCENT: "Most of today's budget for AI calls is used",
+    WARN_PERCENT: "Most of a daily limit for AI calls is used",
     FULL_PERCENT: "A daily limit for AI calls is reached",
 }
 
@@ -47,12 +49,10 @@ def check_limits(*, day: date | None = None) -> int:
     accounts: Any = SpendAccount.objects.filter(day=day or utc_today()).annotate(
         limit=limit, spent=F("settled_usd") + F("reserved_usd")
     )
-    reached = Q(spent__gte=F("limit")) | Q(scope=Scope.PLATFORM, spent__gte=F("limit") * WARN_SHARE)
+    reached = accounts.filter(spent__gte=F("limit") * WARN_SHARE, spent__gt=0, limit__isnull=False)
     count = 0
-    for account in accounts.filter(reached, spent__gt=0, limit__isnull=False):
-        percents = [WARN_PERCENT] if account.scope == Scope.PLATFORM else []
-        percents += [FULL_PERCENT] if account.spent >= account.limit else []
-        for percent in percents:
+    for account in reached:
+        for percent in (WARN_PERCENT, FULL_PERCENT) if account.spent >= account.limit else (WARN_PERCENT,):
             count += _warn(
                 scope=Scope(account.scope),
                 owner_id=account.owner_id,
@@ -75,26 +75,35 @@ def warn_of_refusal(*, scope: Scope, owner_id: int, day: date, limit_usd: Decima
 
 
 def send_mails(*, now: datetime | None = None) -> int:
-    """Sends each warning that was not yet sent, by one process; returns how many. Nothing without EMAIL_URL.
+    """Tells each reader of all warnings that were not yet mailed, in one mail; returns how many warnings went out.
 
-    A warning that cannot be sent is kept for the next time, for a day.
+    By one process, and nothing without EMAIL_URL. A warning that reached nobody is kept for the next time, for a day.
     """
     if not settings.EMAIL_URL:
         return 0
     since = (now or timezone.now()) - OFFER_FOR
-    waiting = SpendAlert.objects.filter(mailed_at=None, created_at__gte=since)
-    return sum(_send(alert_id) for alert_id in waiting.order_by("created_at").values_list("pk", flat=True))
+    with transaction.atomic():  # the rows stay locked meanwhile, so that nobody else sends them
+        waiting = SpendAlert.objects.select_for_update(skip_locked=True).filter(
+            mailed_at=None, created_at__gte=since
+        )
+        letters: dict[str, list[SpendAlert]] = defaultdict(list)
+        for alert in waiting.order_by("created_at"):
+            for address in _addresses(alert):
+                letters[address].append(alert)
+        told = {alert.pk for address, alerts in letters.items() if _send(address, alerts) for alert in alerts}
+        SpendAlert.objects.filter(pk__in=told).update(mailed_at=timezone.now())
+    return len(told)
 
 
 def describe(*, alert: SpendAlert, owner: str, is_open: bool = True) -> str:
     """One sentence. `owner` is how the reader may know person or clone; not open hides the platform's figures."""
     figures = f" (${alert.spent_usd:.2f} of ${alert.limit_usd:.2f})"
     until = "until midnight (UTC) calls that it cannot pay for are refused"
-    if alert.scope == Scope.PLATFORM:
-        if alert.percent < FULL_PERCENT:
-            return f"{alert.percent}% of the platform's daily limit is used{figures}."
-        return f"The platform's daily limit is reached{figures if is_open else ''}: {until}."
-    return f"The daily limit of {owner} is reached{figures}: {until}."
+    whose = "the platform's daily limit" if alert.scope == Scope.PLATFORM else f"the daily limit of {owner}"
+    if alert.percent < FULL_PERCENT:
+        return f"{alert.percent}% of {whose} is used{figures}."
+    is_shown = is_open or alert.scope != Scope.PLATFORM
+    return f"{whose[0].upper()}{whose[1:]} is reached{figures if is_shown else ''}: {until}."
 
 
 def find_owner(alert: SpendAlert) -> User | Clone | None:
@@ -143,23 +152,15 @@ def _warn(
     return is_new
 
 
-def _send(alert_id: int) -> bool:
-    """Sends one warning while its row is locked, so that nobody else does."""
-    with transaction.atomic():
-        waiting = SpendAlert.objects.select_for_update(skip_locked=True).filter(pk=alert_id, mailed_at=None)
-        alert = waiting.first()
-        addresses = _addresses(alert) if alert else []
-        if alert is None or not addresses:
-            return False
-        text = describe(alert=alert, owner=_name_for_mail(alert))
-        try:
-            for address in addresses:  # one each: nobody learns who else is told
-                send_mail(f"[CloneAI] {SUBJECTS[alert.percent]}", f"{text}\n", None, [address])
-        except (SMTPException, OSError) as error:
-            logger.warning("A warning about a limit could not be mailed: %s.", type(error).__name__)
-            return False
-        alert.mailed_at = timezone.now()
-        alert.save(update_fields=["mailed_at"])
+def _send(address: str, alerts: Sequence[SpendAlert]) -> bool:
+    """One mail about all of them to one reader: nobody learns who else is told. False when it could not be sent."""
+    subject = f"[CloneAI] {SUBJECTS[max(alert.percent for alert in alerts)]}"
+    lines = [describe(alert=alert, owner=_name_for_mail(alert)) for alert in alerts]
+    try:
+        send_mail(subject, "\n".join([*lines, ""]), None, [address])
+    except (SMTPException, OSError) as error:
+        logger.warning("A warning about limits could not be mailed: %s.", type(error).__name__)
+        return False
     return True
 
 

@@ -51,7 +51,7 @@ class CostsQuery(Schema):
 def get_costs(request: HttpRequest, query: Query[CostsQuery]) -> dict[str, Any]:
     """Costs between two UTC days, both included; the last 30 days if none is given."""
     last_day = query.last_day or utc_today()
-    first_day = query.first_day or last_day - timedelta(days=DEFAULT_DAYS - 1)
+    first_day = query.first_day or last_day - min(timedelta(days=DEFAULT_DAYS - 1), last_day - date.min)
     if first_day > last_day:
         raise HttpError(422, "“from” must not be later than “to”.")
     report = cost_report(

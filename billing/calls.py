@@ -88,12 +88,14 @@ class EmbeddingResult:
 class CallTrace:
     """What is known of a call while it runs, and after it failed, so that the charge is right.
 
-    `is_sent`: the provider may have begun to work on it. `usage` is None until it was reported.
+    `lost` counts requests that may have reached the provider and brought no answer; `is_answered` is that one did.
+    `usage` is what the provider reported, None until then.
     """
 
     started: float = field(default_factory=time.monotonic)
     requests: int = 0
-    is_sent: bool = False
+    lost: int = 0
+    is_answered: bool = False
     time_to_first_token_ms: int | None = None
     usage: Usage | None = None
     finish_reason: str = ""

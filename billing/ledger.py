@@ -41,7 +41,6 @@ logger = logging.getLogger(__name__)
 
 # Longer than any call may take (AI_CALL_TIMEOUT_SECONDS), so that a living one is never swept.
 ABANDONED_AFTER = timedelta(minutes=12)
-SWEEP_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,12 +114,12 @@ def settle(*, reservation: Reservation, bill: Bill) -> Decimal:
 
 
 def settle_abandoned(*, older_than: timedelta = ABANDONED_AFTER) -> int:
-    """Settles the calls whose process died; they count as sent, so at their worst cost. Returns how many."""
+    """Settles all calls whose process died; they count as sent, so at their worst cost. Returns how many."""
     stale = Reservation.objects.filter(
         state=ReservationState.OPEN, created_at__lt=timezone.now() - older_than
-    ).order_by("created_at")[:SWEEP_BATCH]
+    )
     count = 0
-    for reservation in stale:
+    for reservation in stale.order_by("created_at"):
         usage = Usage(
             input_tokens=reservation.input_tokens,
             cached_input_tokens=0,

@@ -5,9 +5,9 @@ with one transaction before the call and one after it, and holds no connection m
 `MeteredCallError`, whose tree is in `billing.errors`. Settlement is shielded: it happens also when the
 caller is cancelled or stops reading, and `settle_abandoned` does it for a process that died.
 
-What is charged: the provider's own figures when it gave them; otherwise the counted input and the text that
-came, if the request may have reached the provider; nothing if it certainly did not, or was refused with a
-status.
+What is charged stands in `billing.charging`: the provider's own figures when it gave them; otherwise the counted
+input and the text that came, if the request may have reached the provider; nothing if it certainly did not, or
+was refused with a status.
 """
 
 import asyncio
@@ -30,6 +30,7 @@ from billing.calls import (
     TextDelta,
     Usage,
 )
+from billing.charging import find_charged_usage
 from billing.errors import (
     AnswerUnusable,
     BudgetExceeded,
@@ -139,14 +140,8 @@ class MeteredCall:
 def _settle_call(
     *, reservation: Reservation, trace: CallTrace, outcome: Outcome, error_type: str, latency_ms: int
 ) -> tuple[Usage, Decimal]:
-    """Works out what is owed, counting the text that came when the provider gave no figures; then settles."""
-    usage = trace.usage
-    if usage is None and (trace.is_sent or outcome == Outcome.SUCCESS):
-        usage = Usage(
-            input_tokens=reservation.input_tokens,
-            cached_input_tokens=0,
-            output_tokens=count_tokens(trace.text, model=reservation.model),
-        )
+    """Works out what is owed, which may mean counting text, and settles it."""
+    usage = find_charged_usage(trace=trace, reservation=reservation, outcome=outcome)
     bill = Bill(
         outcome=outcome,
         usage=usage,

@@ -18,7 +18,7 @@ from django.db.models import Count, F, FloatField, Func, Q, QuerySet, Sum, Value
 from django.db.models.functions import Cast, Coalesce, Floor, Greatest, Ln
 
 from billing.models import LATENCY_RATIO, CostRecord, DailyLatency, DailyUsage, Measure, Outcome
-from billing.reports import RECORD_SUMS, ROLLUP_SUMS, ZERO, days_of_ledger
+from billing.reports import RECORD_SUMS, ROLLUP_SUMS, ZERO, days_of_ledger, within
 from billing.rollup import middle_ms, read_histogram
 from cloneai.accounts.models import User
 
@@ -106,9 +106,10 @@ def find_sources(*, viewer: User | AnonymousUser, since: datetime, until: dateti
     edges |= {until.date()} if until > _midnight(until.date()) else set()
     last_day = max(until.date() - timedelta(days=1), first_day - timedelta(days=1))
     rolled, live = days_of_ledger(viewer=viewer, first_day=first_day, last_day=last_day)
-    records = CostRecord.objects.visible_to(viewer).filter(day__in=[*live, *edges])
+    live += [(day, day) for day in edges]
+    records = CostRecord.objects.visible_to(viewer).filter(within(live))
     return Sources(
-        is_exact=len({*live, *edges}) <= EXACT_DAYS,
+        is_exact=sum((last - first).days + 1 for first, last in live) <= EXACT_DAYS,
         records=records.filter(~Q(day__in=edges) | Q(created_at__gte=since, created_at__lt=until)),
         usage=DailyUsage.objects.visible_to(viewer).filter(day__in=rolled),
         durations=DailyLatency.objects.visible_to(viewer).filter(day__in=rolled),

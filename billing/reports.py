@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import reduce
+from operator import or_
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Count, F, QuerySet, Sum
+from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
 from billing.models import CostRecord, DailyPersonUsage, DailyUsage, Purpose
@@ -25,6 +27,8 @@ from clones.models import Clone
 GONE = "Nobody, or deleted"
 ZERO = Decimal(0)
 SHARE_PRECISION = Decimal("0.0001")
+ONE_DAY = timedelta(days=1)
+DayRange = tuple[date, date]  # both included
 
 
 class GroupBy(StrEnum):
@@ -146,7 +150,7 @@ def cost_report(
 
 def period_before(*, first_day: date, last_day: date) -> tuple[date, date]:
     """As many days, ending the day before the period begins."""
-    return first_day - (last_day - first_day) - timedelta(days=1), first_day - timedelta(days=1)
+    return first_day - (last_day - first_day) - ONE_DAY, first_day - ONE_DAY
 
 
 def session_cost_usd(session_id: UUID) -> Decimal:
@@ -158,15 +162,24 @@ def session_cost_usd(session_id: UUID) -> Decimal:
 
 def days_of_ledger(
     *, viewer: User | AnonymousUser, first_day: date, last_day: date
-) -> tuple[frozenset[date], list[date]]:
+) -> tuple[frozenset[date], list[DayRange]]:
     """The period's days that this viewer's report reads from the rollup, and those of the ledger; one query.
 
     A member's own calls are few, and are always read from the ledger.
     """
     is_staff = isinstance(viewer, User) and (viewer.is_reviewer or viewer.is_expert)
     rolled = find_rolled_days(first_day=first_day, last_day=last_day) if is_staff else frozenset()
-    every_day = (first_day + timedelta(days=number) for number in range((last_day - first_day).days + 1))
-    return rolled, [day for day in every_day if day not in rolled]
+    live, begin = [], first_day
+    for day in sorted(rolled):
+        if begin < day:
+            live.append((begin, day - ONE_DAY))
+        begin = day + ONE_DAY
+    return rolled, [*live, (begin, last_day)] if begin <= last_day else live
+
+
+def within(days: Iterable[DayRange]) -> Q:
+    """The records of these days."""
+    return reduce(or_, (Q(day__range=pair) for pair in days), Q(day__in=[]))
 
 
 def _sum_by_group(
@@ -181,7 +194,7 @@ def _sum_by_group(
         rows = table.objects.visible_to(viewer).filter(day__range=(first_day, last_day))
         _add_groups(found, rows, column=column, sums=ROLLUP_SUMS)
     if days:
-        records = CostRecord.objects.visible_to(viewer).filter(day__in=days)
+        records = CostRecord.objects.visible_to(viewer).filter(within(days))
         _add_groups(found, records, column=column, sums=RECORD_SUMS)
     return found
 

@@ -7,6 +7,7 @@ Enter at `start_turn`, `regenerate_answer` or `edit_message`: they save what was
 import asyncio
 import logging
 import time
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -193,16 +194,18 @@ async def _compose(*, draft: Draft, writer: AnswerWriter) -> None:
 
 async def _stream(*, draft: Draft, writer: AnswerWriter, messages: tuple[ChatMessage, ...]) -> None:
     """Shows the model's text as it comes, its markers checked on the way."""
-    async for event in stream_chat(
+    events = stream_chat(
         payer=draft.payer,
         purpose=Purpose.CHAT,
         model=draft.model,
         messages=messages,
         max_output_tokens=max_answer_tokens(clone=draft.clone),
         temperature=float(draft.clone.temperature),
-    ):
-        if isinstance(event, TextDelta):
-            await _show(draft=draft, writer=writer, text=draft.markers.push(event.text))
+    )
+    async with aclosing(events):  # so that a stopped answer is charged before it is saved
+        async for event in events:
+            if isinstance(event, TextDelta):
+                await _show(draft=draft, writer=writer, text=draft.markers.push(event.text))
 
 
 async def _show(*, draft: Draft, writer: AnswerWriter, text: str) -> None:

@@ -1,6 +1,7 @@
 """Answers: whole, streamed, or shaped by a schema."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
@@ -11,9 +12,12 @@ from django.conf import settings
 from billing.calls import CallTrace, ChatMessage
 from billing.errors import AnswerRefused, AnswerUnusable, RequestRejected, StreamFault
 from billing.gateway.client import Endpoint, call_deadline, read_timeout, send, shared_client
-from billing.gateway.failures import read_usage
+from billing.gateway.failures import UNREADABLE, read_usage
 
 MAX_ANSWER_CHARS = 1_000_000
+# Tokens of a text have four characters on average; long rules and runs of blanks have more.
+MAX_CHARS_PER_TOKEN, FREE_CHARS = 20, 1000
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 # Parameters that some models or servers refuse, and that a request can do without or name otherwise.
 ADAPTABLE = frozenset({"temperature", "max_tokens", "max_completion_tokens"})
 
@@ -45,12 +49,12 @@ async def request_chat(
         choice = completion.choices[0]
         content, refusal = choice.message.content, choice.message.refusal
         trace.finish_reason = str(choice.finish_reason or "")
-    except (AttributeError, IndexError, TypeError) as error:
+        trace.pieces.append(_read_text(content or refusal))
+    except UNREADABLE as error:
         raise AnswerUnusable(f"The answer is not a completion: {type(error).__name__}.") from None
-    trace.pieces.append(str(content or refusal or ""))
     if schema is not None and refusal:
         raise AnswerRefused("The model declined to answer in the schema.")
-    _check_answer(trace)
+    _check_answer(trace, longest_chars=_longest_chars(max_output_tokens))
     if schema is not None and trace.finish_reason == "length":
         raise AnswerUnusable("The structured answer was cut off at its longest length.")
     return trace.text
@@ -77,21 +81,21 @@ async def stream_chat(
         stream_options={"include_usage": True},
         timeout=read_timeout(read_seconds=settings.AI_STALL_TIMEOUT_SECONDS),
     )
-    chars = 0
+    chars, longest_chars = 0, _longest_chars(max_output_tokens)
     try:
         while (piece := await _next_piece(stream=stream, trace=trace, deadline=deadline)) is not None:
             if not piece:
                 continue
             trace.add_piece(piece)
             chars += len(piece)
-            if chars > MAX_ANSWER_CHARS:
-                raise StreamFault(fault="oversized", detail=f"More than {MAX_ANSWER_CHARS} characters came.")
+            if chars > longest_chars:
+                raise StreamFault(fault="oversized", detail=f"More than {longest_chars} characters came.")
             yield piece
     finally:
         await stream.close()
     if not trace.finish_reason:
         raise StreamFault(fault="unfinished", detail="It ended without a finish reason.")
-    _check_answer(trace)
+    _check_answer(trace, longest_chars=longest_chars)
 
 
 async def _next_piece(*, stream: Any, trace: CallTrace, deadline: float) -> str | None:
@@ -105,24 +109,35 @@ async def _next_piece(*, stream: Any, trace: CallTrace, deadline: float) -> str 
         if not chunk.choices:
             return ""
         choice = chunk.choices[0]
-        trace.finish_reason = choice.finish_reason or trace.finish_reason
-        piece = choice.delta.content or choice.delta.refusal or ""
+        trace.finish_reason = str(choice.finish_reason or "") or trace.finish_reason
+        return _read_text(choice.delta.content or choice.delta.refusal)
     except (openai.APITimeoutError, TimeoutError):
         raise StreamFault(fault="stalled") from None
     except openai.APIConnectionError:
         raise StreamFault(fault="broken") from None
-    except (openai.OpenAIError, ValueError, AttributeError, TypeError, IndexError) as error:
+    except (openai.OpenAIError, *UNREADABLE) as error:
         raise StreamFault(fault="garbled", detail=type(error).__name__) from None
-    if not isinstance(piece, str):
-        raise StreamFault(fault="garbled", detail="A piece is not text.")
-    return piece
 
 
-def _check_answer(trace: CallTrace) -> None:
+def _read_text(content: object) -> str:
+    """What the model wrote, without what no database stores. Raises TypeError when it is no text."""
+    if content is None:
+        return ""
+    if not isinstance(content, str):
+        raise TypeError(type(content).__name__)
+    return UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", content)
+
+
+def _longest_chars(max_output_tokens: int) -> int:
+    """More characters than these tokens can be expected to make: the provider does not keep to what was asked."""
+    return min(MAX_ANSWER_CHARS, FREE_CHARS + MAX_CHARS_PER_TOKEN * max_output_tokens)
+
+
+def _check_answer(trace: CallTrace, *, longest_chars: int) -> None:
     """Raises when a finished answer is of no use to anybody."""
     if trace.text.strip():
-        if len(trace.text) > MAX_ANSWER_CHARS:
-            raise AnswerUnusable(f"The answer has more than {MAX_ANSWER_CHARS} characters.")
+        if len(trace.text) > longest_chars:
+            raise AnswerUnusable(f"The answer has more than {longest_chars} characters.")
         return
     if trace.finish_reason == "content_filter":
         raise AnswerRefused("The provider's content filter withheld the answer.")

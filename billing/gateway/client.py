@@ -12,7 +12,7 @@ import openai
 from django.conf import settings
 
 from billing.calls import CallTrace
-from billing.gateway.failures import read_error, read_retry_after
+from billing.gateway.failures import UNREADABLE, read_error, read_retry_after
 
 T = TypeVar("T")
 MAX_RETRIES = 3
@@ -57,9 +57,9 @@ class TracingClient(httpx2.AsyncClient):
         except NEVER_SENT:
             raise
         except BaseException:
-            trace.is_sent = True
+            trace.lost += 1
             raise
-        trace.is_sent = trace.is_sent or response.is_success
+        trace.is_answered = response.is_success
         if (read_retry_after(response) or 0) > settings.AI_LONGEST_RETRY_WAIT_SECONDS:
             response.headers["x-should-retry"] = "false"
         return response
@@ -114,7 +114,7 @@ async def send(*, trace: CallTrace, deadline: float, request: Callable[[], Await
     try:
         async with asyncio.timeout_at(deadline):
             return await request()
-    except (openai.OpenAIError, TimeoutError, ValueError) as error:
+    except (openai.OpenAIError, TimeoutError, *UNREADABLE) as error:
         raise read_error(error) from None
     finally:
         _trace.reset(token)

@@ -9,7 +9,7 @@ from django.conf import settings
 from billing.calls import CallTrace, Vectors
 from billing.errors import EmbeddingsUnusable
 from billing.gateway.client import call_deadline, read_timeout, send, shared_client
-from billing.gateway.failures import read_usage
+from billing.gateway.failures import UNREADABLE, read_usage
 
 
 async def request_embeddings(
@@ -28,15 +28,18 @@ async def request_embeddings(
         ),
     )
     try:
-        trace.usage = read_usage(response.usage)
+        trace.usage = read_usage(response.usage, has_output=False)
         items = _in_order(list(response.data))
         if len(items) != len(texts):
             raise EmbeddingsUnusable(f"{len(texts)} vectors were asked for, {len(items)} came.")
         if any(len(item.embedding) != dimensions for item in items):
             raise EmbeddingsUnusable(f"A vector is not {dimensions} numbers long.")
-        vectors = numpy.asarray([item.embedding for item in items], dtype=numpy.float32)
-    except (AttributeError, TypeError, ValueError) as error:
+        with numpy.errstate(over="ignore"):  # too large for float32 becomes infinite, which is refused below
+            vectors = numpy.asarray([item.embedding for item in items], dtype=numpy.float32)
+    except UNREADABLE as error:
         raise EmbeddingsUnusable(f"The answer holds no vectors: {type(error).__name__}.") from None
+    if vectors.ndim != 2:
+        raise EmbeddingsUnusable("A vector is not a list of numbers.")
     if not numpy.isfinite(vectors).all():
         raise EmbeddingsUnusable("A vector holds a number that is not finite.")
     if not vectors.any(axis=1).all():

@@ -3,6 +3,8 @@
 import logging
 import math
 import re
+import time
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx2
@@ -22,6 +24,8 @@ from billing.errors import (
 
 logger = logging.getLogger(__name__)
 
+# What reading an answer raises that is not of the shape it should be: the client parses it without a check.
+UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
 UNSUPPORTED = frozenset({"unsupported_parameter", "unsupported_value"})
 STATUS_ERRORS: dict[int, type[ProviderError]] = {
     400: RequestRejected,
@@ -35,13 +39,11 @@ STATUS_ERRORS: dict[int, type[ProviderError]] = {
 }
 
 
-def read_usage(reported: Any) -> Usage | None:
-    """The provider's figures, or None when they are missing or make no sense."""
-    sent, answered = (
-        getattr(reported, "prompt_tokens", None),
-        getattr(reported, "completion_tokens", None) or 0,
-    )
-    if not isinstance(sent, int) or not isinstance(answered, int) or sent < 0 or answered < 0:
+def read_usage(reported: Any, *, has_output: bool = True) -> Usage | None:
+    """The provider's figures, or None when they are missing or make no sense. Embeddings have no output."""
+    sent = getattr(reported, "prompt_tokens", None)
+    answered = getattr(reported, "completion_tokens", None) if has_output else 0
+    if not isinstance(sent, int) or not isinstance(answered, int) or sent <= 0 or answered < 0:
         return None
     cached = getattr(getattr(reported, "prompt_tokens_details", None), "cached_tokens", None)
     cached = min(cached, sent) if isinstance(cached, int) and cached > 0 else 0
@@ -56,8 +58,8 @@ def read_error(error: Exception) -> ProviderError:
         found: ProviderError = CallTimedOut()
     elif isinstance(error, openai.APIConnectionError):
         found = ConnectionFailed(f"{type(error.__cause__).__name__} on the way to the provider.")
-    elif isinstance(error, ValueError):
-        found = AnswerUnusable("The answer is not JSON.")
+    elif isinstance(error, UNREADABLE):
+        found = AnswerUnusable(f"The answer cannot be read: {type(error).__name__}.")
     else:
         found = ProviderFailed(type(error).__name__)
     logger.warning("The provider call failed: %s. %s", found.error_type, found.detail)
@@ -65,8 +67,8 @@ def read_error(error: Exception) -> ProviderError:
 
 
 def _read_status_error(error: openai.APIStatusError) -> ProviderError:
-    code = error.code if error.code and re.fullmatch(r"[\w.-]{1,60}", error.code) else "-"
-    detail = f"Status {error.status_code}, code {code}, request {error.request_id or '-'}."
+    code = _printable(error.code)
+    detail = f"Status {error.status_code}, code {code}, request {_printable(error.request_id)}."
     logger.warning("The provider refused a call. %s", detail)
     kind = STATUS_ERRORS.get(error.status_code, ProviderFailed)
     found = kind(detail, retry_after=read_retry_after(error.response) if kind is RateLimited else None)
@@ -75,10 +77,19 @@ def _read_status_error(error: openai.APIStatusError) -> ProviderError:
     return found
 
 
+def _printable(name: object) -> str:
+    """An identifier that the provider sent, unless it is something else in its place."""
+    return name if isinstance(name, str) and re.fullmatch(r"[\w.-]{1,60}", name) else "-"
+
+
 def read_retry_after(response: httpx2.Response) -> int | None:
-    """Whole seconds of the `Retry-After` header, when it is a plain number of at most a day."""
+    """Whole seconds of the `Retry-After` header, a number or a date, when they are at most a day."""
+    header = response.headers.get("retry-after", "")
     try:
-        seconds = float(response.headers.get("retry-after", ""))
+        seconds = float(header)
     except ValueError:
-        return None
+        try:
+            seconds = parsedate_to_datetime(header).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return None
     return math.ceil(seconds) if 0 <= seconds <= 86_400 else None

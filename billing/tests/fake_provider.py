@@ -221,8 +221,9 @@ def refusal(
     return json_reply({"error": error}, status=status, headers=headers)
 
 
-def raw(content: bytes) -> Reply:
-    return lambda handler, body: handler.send_body(content)
+def raw(content: bytes, *, content_type: str = "application/json", encoding: str = "") -> Reply:
+    headers = {"Content-Type": content_type} | ({"Content-Encoding": encoding} if encoding else {})
+    return lambda handler, body: handler.send_body(content, headers=headers)
 
 
 def hang(handler: Handler, body: dict[str, Any]) -> None:

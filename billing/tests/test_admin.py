@@ -194,6 +194,25 @@ def test_suspicious_price_change_is_warned_about(client: Client, admin: User, pr
     assert ("more than 10-fold" in response.content.decode()) is is_warned
 
 
+@pytest.mark.parametrize(("price", "is_warned"), [("30", True), ("3", False)])
+def test_suspicious_correction_of_a_price_is_warned_about_too(
+    client: Client, admin: User, price: str, is_warned: bool
+):
+    only = ModelPrice.objects.create(
+        model="m-one",
+        valid_from=date(2026, 3, 2),
+        input_usd_per_million=Decimal("2"),
+        cached_input_usd_per_million=Decimal("1"),
+        output_usd_per_million=Decimal("2"),
+    )
+    client.force_login(admin)
+    url = reverse("admin:billing_modelprice_change", args=[only.pk])
+    response = client.post(url, price_form(input_usd_per_million=price), follow=True)
+    only.refresh_from_db()
+    assert only.input_usd_per_million == Decimal(price)
+    assert ("more than 10-fold against what stood here before" in response.content.decode()) is is_warned
+
+
 def test_cached_input_dearer_than_input_is_refused(client: Client, admin: User):
     client.force_login(admin)
     response = client.post(

@@ -156,6 +156,14 @@ def test_call_that_cannot_be_settled_does_not_hold_up_the_others(caplog: pytest.
     assert "cannot be settled" in caplog.text
 
 
+def test_one_sweep_settles_however_many_calls_a_dead_process_left() -> None:
+    for _ in range(600):
+        reserve(plan=plan(micro_usd=1))
+    Reservation.objects.update(created_at=datetime.now(UTC) - timedelta(hours=1))
+    assert settle_abandoned() == 600
+    assert not Reservation.objects.filter(state="open").exists()
+
+
 def test_reserving_costs_two_round_trips_and_settling_one(
     member: Any, clone: Any, django_assert_num_queries: Any
 ) -> None:

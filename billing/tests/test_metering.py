@@ -93,9 +93,9 @@ def test_answer_is_settled_at_the_providers_figures(provider: FakeProvider) -> N
 
 
 def test_cached_input_is_charged_at_its_own_price(provider: FakeProvider) -> None:
-    usage = {"prompt_tokens": 20, "completion_tokens": 0, "prompt_tokens_details": {"cached_tokens": 20}}
+    usage = {"prompt_tokens": 20, "completion_tokens": 7, "prompt_tokens_details": {"cached_tokens": 20}}
     provider.replies = [json_reply(completion(usage=usage))]
-    assert call_chat().cost_usd == Decimal("0.0000015000")
+    assert call_chat().cost_usd == Decimal("0.0000057000")
 
 
 def test_record_points_to_what_the_call_was_for(provider: FakeProvider, member: User, clone: Clone) -> None:

@@ -178,6 +178,17 @@ def test_senseless_period_is_bad_input(reviewer: User, query: str) -> None:
     assert (response.status_code, response.json()["error_type"]) == (422, "invalid_request")
 
 
+@pytest.mark.usefixtures("ledger")
+@pytest.mark.parametrize(
+    ("query", "calls"),
+    [("from=0001-01-01&to=9999-12-31", 4), ("to=0001-01-02", 0), ("from=9999-12-01&to=9999-12-31", 0)],
+)
+def test_any_period_can_be_asked_for(reviewer: User, query: str, calls: int) -> None:
+    response = api(reviewer, f"costs?{query}")
+    assert response.status_code == 200
+    assert response.json()["total"]["calls"] == calls
+
+
 def test_metrics_over_the_api_use_the_guides_names(reviewer: User) -> None:
     now = datetime.now(UTC)
     record(created_at=now - timedelta(minutes=5), day=(now - timedelta(minutes=5)).date())

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
@@ -55,7 +56,8 @@ class User(AbstractBaseUser, PermissionsMixin):
         decimal_places=10,
         null=True,
         blank=True,
-        help_text="Empty = the platform's limit per person and day.",
+        validators=[MinValueValidator(0)],
+        help_text="Empty = the platform's limit per person and day. 0 = nothing that costs anything.",
     )
 
     objects = UserManager()
