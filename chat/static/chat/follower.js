@@ -1,5 +1,6 @@
 // Keeps the end of the page in view while text grows, as long as the reader is there; else offers the way down.
 
+const AT_END_PX = 2;
 const NEAR_END_PX = 90;
 
 export class Follower {
@@ -16,6 +17,7 @@ export class Follower {
   toEnd({ isSmooth = false } = {}) {
     this.isFollowing = true;
     scrollTo({ top: document.documentElement.scrollHeight, behavior: isSmooth ? "smooth" : "instant" });
+    this.lastY = scrollY; // the event comes later, and the reader may be quicker
     this.button.hidden = true;
   }
 
@@ -26,10 +28,11 @@ export class Follower {
 
   #look() {
     const page = document.documentElement;
-    const isAtEnd = page.scrollHeight - innerHeight - scrollY < NEAR_END_PX;
-    if (isAtEnd) this.isFollowing = true;
-    else if (scrollY < this.lastY) this.isFollowing = false; // only the reader goes up; text only grows down
+    const distance = page.scrollHeight - innerHeight - scrollY;
+    if (distance < AT_END_PX) this.isFollowing = true;
+    else if (scrollY < this.lastY) this.isFollowing = false; // only the reader goes up, be it by a line; text grows down
+    else if (distance < NEAR_END_PX && scrollY > this.lastY) this.isFollowing = true;
     this.lastY = scrollY;
-    this.button.hidden = isAtEnd;
+    this.button.hidden = distance < NEAR_END_PX;
   }
 }

@@ -1,6 +1,8 @@
 """The product as `make run` starts it, in a folder of its own, and headless Chromium in front of it."""
 
+import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -10,10 +12,10 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -38,63 +40,88 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 )
 
 
-@dataclass(frozen=True, slots=True)
 class Product:
-    """A running installation. `environment` starts another `manage.py` command in it."""
+    """An installation in `var_dir`, with nothing but `variables` in its environment. It can be started again."""
 
-    url: str
-    var_dir: Path
-    environment: dict[str, str]
-    process: subprocess.Popen[bytes]
+    def __init__(self, *, var_dir: Path, **variables: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self.var_dir = var_dir
+        self.log_path = var_dir.parent / f"{var_dir.name}.log"
+        self.environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+        self.environment |= {"VAR_DIR": str(var_dir), "PORT": str(port), **variables}
 
     @property
     def password(self) -> str:
         return (self.var_dir / "demo-password").read_text().strip()
 
-    def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "manage.py", *arguments]
+    def start(self) -> None:
+        """Runs `manage.py serve --prepare` and waits until it is ready."""
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "manage.py", "serve", "--prepare"],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._wait_until_ready()
+
+    def stop(self) -> None:
+        """As by Ctrl-C: SIGTERM."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        self._process.wait(timeout=30)
+
+    def kill_web_process(self) -> None:
+        """kill -9 of Daphne, upon which its supervisor ends as well."""
+        for child in psutil.Process(self._process.pid).children():
+            if "daphne" in child.cmdline():
+                child.kill()
+        self._process.wait(timeout=30)
+
+    def manage(self, *arguments: str, code: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Another `manage.py` command in this installation; `code` is what it reads from its input."""
         return subprocess.run(
-            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=120, check=False
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            input=code,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
+
+    def run_code(self, code: str) -> Any:
+        """Runs Python in this installation and returns what it printed, read as JSON."""
+        done = self.manage("shell", "--no-imports", code=code)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return json.loads(done.stdout.strip().splitlines()[-1])
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                with urllib.request.urlopen(f"{self.url}/readyz", timeout=2):  # noqa: S310  (our own address)
+                    return
+            except OSError:
+                time.sleep(0.2)
+        pytest.fail(f"The product did not get ready:\n{self.log_path.read_text(errors='replace')[-3000:]}")
 
 
 @contextmanager
 def run_product(*, var_dir: Path, **variables: str) -> Iterator[Product]:
-    """Starts `manage.py serve --prepare` with nothing but `variables` in its environment; stops it by SIGTERM."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
-    environment |= {"VAR_DIR": str(var_dir), "PORT": str(port), **variables}
-    log_path = var_dir.parent / f"{var_dir.name}.log"
-    with log_path.open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "manage.py", "serve", "--prepare"],
-            cwd=ROOT,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _wait_until_ready(url=url, process=process, log_path=log_path)
-            yield Product(url=url, var_dir=var_dir, environment=environment, process=process)
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-            process.wait(timeout=30)
-
-
-def _wait_until_ready(*, url: str, process: subprocess.Popen[bytes], log_path: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{url}/readyz", timeout=2):  # noqa: S310  (our own address)
-                return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"The product did not get ready:\n{log_path.read_text(errors='replace')[-3000:]}")
+    """A running installation; it is stopped in the end."""
+    product = Product(var_dir=var_dir, **variables)
+    product.start()
+    try:
+        yield product
+    finally:
+        product.stop()
 
 
 @pytest.fixture(scope="session")
@@ -154,6 +181,35 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     for context in contexts:
         context.close()
     assert [text for text in problems if "WebSocket" not in text and "ERR_" not in text] == []
+
+
+@pytest.fixture(scope="session")
+def signed_in(browser: Browser) -> Callable[..., dict[str, Any]]:
+    """`open_page(storage_state=signed_in(product, "member"))`: the login form is walked once for each account."""
+    states: dict[tuple[str, str], Any] = {}
+
+    def sign_in(product: Product, name: str) -> dict[str, Any]:
+        if (product.url, name) not in states:
+            context = browser.new_context()
+            log_in(context.new_page(), product=product, email=f"{name}@example.com")
+            states[product.url, name] = context.storage_state()
+            context.close()
+        return states[product.url, name]
+
+    return sign_in
+
+
+def start_conversation(page: Page, *, product: Product, slug: str = "mara") -> str:
+    """Opens a new conversation by the profile's button; returns its id."""
+    page.goto(f"{product.url}/c/{slug}/")
+    page.get_by_role("button", name=re.compile("start a conversation", re.IGNORECASE)).first.click()
+    page.wait_for_url(re.compile(r"/chat/[0-9a-f-]{36}/"))
+    return re.search(r"/chat/([0-9a-f-]{36})/", page.url)[1]  # type: ignore[index]
+
+
+def ask(page: Page, question: str) -> None:
+    page.fill("textarea[name=content]", question)
+    page.keyboard.press("Enter")
 
 
 def log_in(page: Page, *, product: Product, email: str) -> None:

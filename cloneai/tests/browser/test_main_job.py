@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from cloneai.local_ai.testing import FakeProvider
-from cloneai.tests.browser.conftest import Product, log_in
+from cloneai.tests.browser.conftest import Product, ask, log_in, start_conversation
 
 NOTES = """# The lighthouse of Grissa
 
@@ -18,17 +18,6 @@ The lighthouse of Grissa was built in 1871 and stands forty-one metres tall. Its
 
 The ferry to the island leaves at a quarter past nine, and the crossing takes fifty minutes.
 """
-
-
-def start_conversation(page: Page, *, product: Product, slug: str) -> None:
-    page.goto(f"{product.url}/c/{slug}/")
-    page.get_by_role("button", name=re.compile("start a conversation", re.I)).first.click()
-    page.wait_for_url(re.compile(r"/chat/[0-9a-f-]{36}/"))
-
-
-def ask(page: Page, question: str) -> None:
-    page.fill("textarea[name=content]", question)
-    page.keyboard.press("Enter")
 
 
 def upload_and_wait(page: Page, *, product: Product, path: Path) -> None:
