@@ -6,13 +6,17 @@ task per process writes the text of all running answers to the database every `H
 """
 
 import asyncio
+import logging
 from collections.abc import Coroutine
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
 from channels.layers import get_channel_layer
+from django.db import DatabaseError
 from django.utils import timezone
+from redis.exceptions import RedisError
 
 from chat.frames import Frame, answer_group, chunk_frame, session_group
 from chat.markdown import Block, MarkdownStream
@@ -21,8 +25,12 @@ from chat.source_keeping import SourceKeeper
 from cloneai.threads import run_in_thread
 
 COALESCE_SECONDS = 0.04
-HEARTBEAT_SECONDS = 5.0
+HEARTBEAT_SECONDS = 2.0
 TICK_SECONDS = 1.0
+SHUT_DOWN_SECONDS = 5.0
+LAYER_ERRORS = (OSError, RedisError)
+
+logger = logging.getLogger(__name__)
 
 _running: dict[UUID, "AnswerWriter"] = {}
 _tasks: set[asyncio.Task[Any]] = set()
@@ -38,12 +46,30 @@ def spawn(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
 
 
 async def send_to_session(*, session_id: UUID, frame: Frame) -> None:
-    await get_channel_layer().group_send(session_group(session_id), {"type": "turn.frame", "frame": frame})
+    await _send_to_group(session_group(session_id), {"type": "turn.frame", "frame": frame})
 
 
 async def send_to_writer(*, answer_id: UUID, order: dict[str, Any]) -> None:
     """Reaches the process that writes the answer, if one does."""
-    await get_channel_layer().group_send(answer_group(answer_id), order)
+    await _send_to_group(answer_group(answer_id), order)
+
+
+async def _send_to_group(group: str, event: dict[str, Any]) -> None:
+    """While Redis is away nobody is told; what counts is in the database, and clients ask for what they missed."""
+    try:
+        await get_channel_layer().group_send(group, event)
+    except LAYER_ERRORS as error:
+        logger.warning("The channel layer is away: %s", error)
+
+
+async def interrupt_running_answers() -> None:
+    """Ends the answers of this process with the text that they have; what a process does before it stops."""
+    writers = list(_running.values())
+    for writer in writers:
+        writer.shut_down()
+    async with asyncio.timeout(SHUT_DOWN_SECONDS):
+        while _running:  # noqa: ASYNC110  (a few of them, once)
+            await asyncio.sleep(0.02)
 
 
 class AnswerWriter:
@@ -55,6 +81,7 @@ class AnswerWriter:
         self.text = ""
         self.chunk_ends: list[int] = []
         self.was_stopped = False
+        self.was_shut_down = False
         self.sources: SourceKeeper | None = None
         self._rendering = MarkdownStream()
         self._blocks: dict[int, list[Block]] = {}
@@ -66,7 +93,7 @@ class AnswerWriter:
 
     async def __aenter__(self) -> Self:
         self._channel = await self._layer.new_channel("writer")
-        await self._layer.group_add(answer_group(self.answer_id), self._channel)
+        await self._join()
         self._listener = spawn(self._listen())
         _running[self.answer_id] = self
         _ensure_keeper()
@@ -79,7 +106,8 @@ class AnswerWriter:
         if self._timer is not None:
             self._timer.cancel()
         self._listener.cancel()
-        await self._layer.group_discard(answer_group(self.answer_id), self._channel)
+        with suppress(*LAYER_ERRORS):
+            await self._layer.group_discard(answer_group(self.answer_id), self._channel)
 
     async def write(self, text: str) -> None:
         """Appends to the answer; it is sent now, or with the next pieces at most `COALESCE_SECONDS` later."""
@@ -123,6 +151,14 @@ class AnswerWriter:
         finally:
             stop.cancel()
 
+    def stop(self) -> None:
+        self._stop.set()
+
+    def shut_down(self) -> None:
+        """Ends the answer as if it had been stopped, though nobody asked for it."""
+        self.was_shut_down = True
+        self.stop()
+
     @property
     def _sent_length(self) -> int:
         return self.chunk_ends[-1] if self.chunk_ends else 0
@@ -134,11 +170,20 @@ class AnswerWriter:
             answer_id=self.answer_id, seq=seq, content=content, blocks=self._blocks.get(seq, ())
         )
 
+    async def _join(self) -> None:
+        with suppress(*LAYER_ERRORS):
+            await self._layer.group_add(answer_group(self.answer_id), self._channel)
+
     async def _listen(self) -> None:
         while True:
-            order = await self._layer.receive(self._channel)
+            try:
+                order = await self._layer.receive(self._channel)
+            except LAYER_ERRORS:
+                await asyncio.sleep(TICK_SECONDS)
+                await self._join()
+                continue
             if order["type"] == "answer.stop":
-                self._stop.set()
+                self.stop()
             elif order["type"] == "answer.replay":
                 async with self._sending:  # no live frame may overtake the replay
                     frames = [self._frame(seq) for seq in range(order["after_seq"] + 1, len(self.chunk_ends))]
@@ -163,17 +208,29 @@ async def _keep_alive() -> None:
             drafts = [
                 (writer.answer_id, writer.text, list(writer.chunk_ends)) for writer in _running.values()
             ]
-            await run_in_thread(_save_drafts, drafts)
+            try:
+                to_stop = await run_in_thread(_save_drafts, drafts)
+            except DatabaseError as error:
+                logger.warning("Running answers are saved later: %s", error)
+                continue
+            for answer_id in to_stop & _running.keys():
+                _running[answer_id].stop()
             saved, saved_at = {answer_id for answer_id, *_ in drafts}, now
 
 
-def _save_drafts(drafts: list[tuple[UUID, str, list[int]]]) -> None:
-    """One statement for all of them. Text behind the last frame is not saved: a replay could not cut it."""
+def _save_drafts(drafts: list[tuple[UUID, str, list[int]]]) -> set[UUID]:
+    """One statement for all of them. Text behind the last frame is not saved: a replay could not cut it.
+
+    Returns those that somebody wants stopped, should the channel layer have lost the order.
+    """
     now = timezone.now()
-    Message.objects.filter(status=MessageStatus.STREAMING).bulk_update(
+    running = Message.objects.filter(status=MessageStatus.STREAMING)
+    running.bulk_update(
         [
             Message(pk=pk, content=text[: ends[-1]] if ends else "", chunk_ends=ends, heartbeat_at=now)
             for pk, text, ends in drafts
         ],
         ["content", "chunk_ends", "heartbeat_at"],
     )
+    wanted = running.filter(pk__in=[pk for pk, *_ in drafts], stop_requested=True)
+    return set(wanted.values_list("pk", flat=True))

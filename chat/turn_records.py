@@ -25,6 +25,27 @@ MAX_HISTORY_MESSAGES = 40
 LEAST_QUESTION_TOKENS = 50
 VISIBLE = "LNPS"  # Unicode's letters, numbers, punctuation and symbols
 STALE_AFTER = timedelta(seconds=20)
+INTERRUPTED_MESSAGE = "The answer was interrupted. Try again."
+# Not `is_current`, `rating` or `stop_requested`: others may have changed them since the answer was loaded.
+WRITTEN_AT_THE_END = (
+    "content",
+    "chunk_ends",
+    "status",
+    "finished_at",
+    "heartbeat_at",
+    "model",
+    "processing_time_ms",
+    "time_to_first_token_ms",
+    "cost_usd",
+    "input_tokens",
+    "output_tokens",
+    "context_chunks_used",
+    "retrieval_quality",
+    "query_used",
+    "error_type",
+    "error_message",
+    "error_retry_after_seconds",
+)
 
 
 class TurnRefused(Exception):  # noqa: N818  (what happened, as the field says it)
@@ -210,9 +231,9 @@ def save_answer(
         numbers=numbers,
     )
     with transaction.atomic():
-        if not Message.objects.filter(pk=answer.pk).update(status=status):  # `save` would insert it again
+        if not Message.objects.filter(pk=answer.pk).update(status=status):
             raise ConversationGone
-        answer.save()
+        answer.save(update_fields=WRITTEN_AT_THE_END)
         if text and not is_gap:
             save_citations(message=answer, passages=passages, numbers=numbers)
         if is_gap and failure is None and answer.reply_to is not None:
@@ -220,6 +241,19 @@ def save_answer(
                 message=answer, defaults={"clone": answer.session.clone, "question": answer.reply_to.content}
             )
         ChatSession.objects.filter(pk=answer.session_id).update(last_activity_at=answer.finished_at)
+    return answer
+
+
+def save_only_text(*, answer: Message, text: str, chunk_ends: Sequence[int]) -> Message:
+    """Ends an answer that could not be saved whole: its text, as an interrupted one. Raises ConversationGone."""
+    answer.content, answer.chunk_ends, answer.finished_at = text, list(chunk_ends), timezone.now()
+    answer.status = MessageStatus.INTERRUPTED if text else MessageStatus.FAILED
+    answer.error_type, answer.error_message = "interrupted", INTERRUPTED_MESSAGE
+    if not Message.objects.filter(pk=answer.pk).exists():
+        raise ConversationGone
+    answer.save(
+        update_fields=["content", "chunk_ends", "finished_at", "status", "error_type", "error_message"]
+    )
     return answer
 
 
@@ -236,7 +270,7 @@ def interrupt_stale_answers(*, session_id: UUID | None = None) -> list[Message]:
             "status": MessageStatus.INTERRUPTED,
             "finished_at": timezone.now(),
             "error_type": "interrupted",
-            "error_message": "The answer was interrupted. Try again.",
+            "error_message": INTERRUPTED_MESSAGE,
         }
         if Message.objects.filter(pk=answer.pk, status=MessageStatus.STREAMING).update(**changes):
             for name, value in changes.items():

@@ -11,7 +11,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from billing.metering import ChatMessage, MeteredCallError, Payer, TextDelta, stream_chat
+from django.db import OperationalError
+
+from billing.metering import MeteredCallError, Payer, TextDelta, stream_chat
 from billing.models import Purpose
 from chat.citations import MarkerFilter
 from chat.context import AnswerContext, max_answer_tokens
@@ -32,6 +34,7 @@ from chat.turn_records import (
     request_stop,
     save_answer,
     save_edit,
+    save_only_text,
     save_question,
     save_regeneration,
 )
@@ -54,22 +57,47 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2
+SAVE_PAUSES_SECONDS = (0.5, 2.0, 5.0)
 UNEXPECTED = MeteredCallError("unexpected")
+SHUT_DOWN = MeteredCallError("the web process was told to stop")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Draft:
-    """What is known of an answer while it is being written."""
+    """An answer while it is written, and what is known about it so far."""
 
     answer: Message
-    question: str
-    clone: Clone
-    payer: Payer
+    writer: AnswerWriter
+    started_at: float = field(default_factory=time.monotonic)
     search: SearchResult | None = None
     context: AnswerContext | None = None
     markers: MarkerFilter = field(default_factory=lambda: MarkerFilter(passage_count=0))
     model: str = ""
     first_text_at: float | None = None
+
+    @property
+    def clone(self) -> Clone:
+        return self.answer.session.clone
+
+    @property
+    def question(self) -> str:
+        assert self.answer.reply_to is not None
+        return self.answer.reply_to.content
+
+    @property
+    def payer(self) -> Payer:
+        session = self.answer.session
+        return Payer(
+            user_id=session.user_id,
+            clone_id=session.clone_id,
+            session_id=session.pk,
+            message_id=self.answer.pk,
+        )
+
+    async def show(self, text: str) -> None:
+        if text:
+            self.first_text_at = self.first_text_at or time.monotonic()
+            await self.writer.write(text)
 
 
 async def start_turn(
@@ -122,60 +150,56 @@ async def wait_for_answer(*, answer_id: UUID, timeout_seconds: float) -> Message
 
 async def _begin(*, session: ChatSession, started: StartedTurn) -> StartedTurn:
     if started.is_new:
-        if started.question is not None:
-            await send_to_session(session_id=session.pk, frame=user_message_frame(started.question))
-        spawn(write_answer(answer_id=started.answer_id))
+        spawn(write_answer(answer_id=started.answer_id, question=started.question))
     return started
 
 
-async def write_answer(*, answer_id: UUID) -> None:
+async def write_answer(*, answer_id: UUID, question: Message | None = None) -> None:
     """Writes one answer from search to the last frame. Ends it in the database whatever happens on the way.
 
-    When the conversation is deleted meanwhile, nothing is saved and nobody is told.
+    `question` is shown first when it is new. When the conversation is deleted meanwhile, nothing is saved and nobody
+    is told.
     """
     begin_turn(answer_id)
     try:
-        await _write_answer(answer_id=answer_id)
+        await _write_answer(answer_id=answer_id, question=question)
     except ConversationGone:
         logger.info("Answer %s was deleted while it was written", answer_id)
 
 
-async def _write_answer(*, answer_id: UUID) -> None:
-    started_at = time.monotonic()
+async def _write_answer(*, answer_id: UUID, question: Message | None) -> None:
     answer = await run_in_thread(load_turn, answer_id=answer_id)
-    session, question = answer.session, answer.reply_to
-    assert question is not None
-    draft = Draft(
-        answer=answer,
-        question=question.content,
-        clone=session.clone,
-        payer=Payer(
-            user_id=session.user_id, clone_id=session.clone_id, session_id=session.pk, message_id=answer_id
-        ),
-    )
-    failure: MeteredCallError | None = None
-    async with AnswerWriter(answer_id=answer_id, session_id=session.pk) as writer:
+    session_id = answer.session_id
+    async with AnswerWriter(answer_id=answer_id, session_id=session_id) as writer:
+        draft = Draft(answer=answer, writer=writer)
+        if question is not None:
+            await send_to_session(session_id=session_id, frame=user_message_frame(question))
         await send_to_session(
-            session_id=session.pk, frame=start_frame(answer_id=answer_id, reply_to=question.pk)
+            session_id=session_id, frame=start_frame(answer_id=answer_id, reply_to=answer.reply_to_id)
         )
-        try:
-            await writer.run_until_stopped(_compose(draft=draft, writer=writer))
-        except MeteredCallError as error:
-            failure = error
-        except Exception:
-            logger.exception("Answer %s broke off", answer_id)
-            failure = UNEXPECTED
-        await _show(draft=draft, writer=writer, text=draft.markers.flush())
+        failure = await _compose_until_stopped(draft)
+        await draft.show(draft.markers.flush())
         await writer.flush()
-        status = _final_status(writer=writer, failure=failure)
-        finished = await run_in_thread(_finish, draft, writer, status, failure, started_at)
+        finished = await _save(draft, failure)
     if failure is not None:
-        await send_to_session(session_id=session.pk, frame=_describe_failure(failure, answer_id))
-    await send_to_session(session_id=session.pk, frame=await run_in_thread(final_frame, finished))
+        await send_to_session(session_id=session_id, frame=_describe_failure(failure, answer_id))
+    await send_to_session(session_id=session_id, frame=await run_in_thread(final_frame, finished))
     begin_title(answer=finished)
 
 
-async def _compose(*, draft: Draft, writer: AnswerWriter) -> None:
+async def _compose_until_stopped(draft: Draft) -> MeteredCallError | None:
+    """Composes the answer until it is complete or stopped; returns what made it fail, if something did."""
+    try:
+        await draft.writer.run_until_stopped(_compose(draft))
+    except MeteredCallError as error:
+        return error
+    except Exception:
+        logger.exception("Answer %s broke off", draft.answer.pk)
+        return UNEXPECTED
+    return SHUT_DOWN if draft.writer.was_shut_down else None
+
+
+async def _compose(draft: Draft) -> None:
     """Search, decide, prompt, stream."""
     clone, question = draft.clone, draft.question
     history = await run_in_thread(load_history, answer=draft.answer)
@@ -184,67 +208,70 @@ async def _compose(*, draft: Draft, writer: AnswerWriter) -> None:
         write_prompt, clone=clone, question=question, history=history, search=draft.search
     )
     if prompt is None:
-        await _show(draft=draft, writer=writer, text=clone.no_answer_text)
+        await draft.show(clone.no_answer_text)
         return
     draft.model, draft.context = prompt.model, prompt.context
     draft.markers = MarkerFilter(passage_count=len(prompt.context.passages))
-    writer.sources = SourceKeeper(draft.answer, prompt.context.passages, draft.markers.numbers)
-    await _stream(draft=draft, writer=writer, messages=prompt.context.messages)
-
-
-async def _stream(*, draft: Draft, writer: AnswerWriter, messages: tuple[ChatMessage, ...]) -> None:
-    """Shows the model's text as it comes, its markers checked on the way."""
+    draft.writer.sources = SourceKeeper(draft.answer, prompt.context.passages, draft.markers.numbers)
     events = stream_chat(
         payer=draft.payer,
         purpose=Purpose.CHAT,
-        model=draft.model,
-        messages=messages,
-        max_output_tokens=max_answer_tokens(clone=draft.clone),
-        temperature=float(draft.clone.temperature),
+        model=prompt.model,
+        messages=prompt.context.messages,
+        max_output_tokens=max_answer_tokens(clone=clone),
+        temperature=float(clone.temperature),
     )
     async with aclosing(events):  # so that a stopped answer is charged before it is saved
         async for event in events:
             if isinstance(event, TextDelta):
-                await _show(draft=draft, writer=writer, text=draft.markers.push(event.text))
+                await draft.show(draft.markers.push(event.text))
 
 
-async def _show(*, draft: Draft, writer: AnswerWriter, text: str) -> None:
-    if text:
-        draft.first_text_at = draft.first_text_at or time.monotonic()
-        await writer.write(text)
+async def _save(draft: Draft, failure: MeteredCallError | None) -> Message:
+    """Ends the answer in the database, which may be away for a moment. What cannot be saved whole is saved as text."""
+    for pause_seconds in SAVE_PAUSES_SECONDS:
+        try:
+            return await run_in_thread(_finish, draft, failure)
+        except OperationalError:
+            logger.warning("Answer %s is saved later: the database is away", draft.answer.pk)
+            await asyncio.sleep(pause_seconds)
+        except ConversationGone:
+            raise
+        except Exception:
+            logger.exception("Answer %s is saved without its sources", draft.answer.pk)
+            break
+    writer = draft.writer
+    return await run_in_thread(
+        save_only_text, answer=draft.answer, text=writer.text, chunk_ends=writer.chunk_ends
+    )
 
 
-def _final_status(*, writer: AnswerWriter, failure: MeteredCallError | None) -> MessageStatus:
-    if failure is not None:
-        return MessageStatus.INTERRUPTED if writer.text else MessageStatus.FAILED
-    return MessageStatus.STOPPED if writer.was_stopped else MessageStatus.COMPLETE
-
-
-def _finish(
-    draft: Draft,
-    writer: AnswerWriter,
-    status: MessageStatus,
-    failure: MeteredCallError | None,
-    started_at: float,
-) -> Message:
+def _finish(draft: Draft, failure: MeteredCallError | None) -> Message:
     """Saves the finished answer with its citations, in one transaction."""
+    writer = draft.writer
     return save_answer(
         answer=draft.answer,
         text=writer.text,
         chunk_ends=writer.chunk_ends,
-        status=status,
+        status=_final_status(writer=writer, failure=failure),
         passages=draft.context.passages if draft.context else (),
         numbers=draft.markers.numbers,
         search=draft.search,
         failure=failure,
         figures=AnswerFigures(
             model=draft.model,
-            processing_time_ms=_milliseconds(started_at, time.monotonic()),
-            time_to_first_token_ms=_milliseconds(started_at, draft.first_text_at)
+            processing_time_ms=_milliseconds(draft.started_at, time.monotonic()),
+            time_to_first_token_ms=_milliseconds(draft.started_at, draft.first_text_at)
             if draft.first_text_at
             else None,
         ),
     )
+
+
+def _final_status(*, writer: AnswerWriter, failure: MeteredCallError | None) -> MessageStatus:
+    if failure is not None:
+        return MessageStatus.INTERRUPTED if writer.text else MessageStatus.FAILED
+    return MessageStatus.STOPPED if writer.was_stopped else MessageStatus.COMPLETE
 
 
 def _milliseconds(start: float, end: float) -> int:

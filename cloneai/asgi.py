@@ -17,12 +17,15 @@ from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 
 from chat.routing import websocket_urlpatterns
+from chat.streaming import interrupt_running_answers
 from cloneai.edge import LimitedBodies, RecordedRequests
 from cloneai.origins import AllowedOriginValidator
+from cloneai.shutdown import run_before_shutdown
 from cloneai.startup import refuse_unsafe_start, start_sentry
 
 refuse_unsafe_start()
 start_sentry()
+run_before_shutdown(interrupt_running_answers)
 application = RecordedRequests(
     ProtocolTypeRouter(
         {

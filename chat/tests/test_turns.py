@@ -2,24 +2,30 @@
 
 import asyncio
 import uuid
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from billing.models import CostRecord, Outcome, Purpose, Reservation, ReservationState
+from chat import streaming
 from chat.models import ChatSession, Message, MessageStatus
 from chat.tests.conftest import asked_for_answers
+from chat.turn_records import request_stop
 from chat.turns import TurnRefused, regenerate_answer, start_turn, stop_answer, wait_for_answer
 from cloneai.accounts.models import User
 from cloneai.local_ai.faults import Fault
 from cloneai.local_ai.testing import FakeProvider
+from cloneai.threads import run_in_thread
 from clones.models import Clone
 from knowledge.models import Document
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 QUESTION = "How long does the pepper soup simmer?"
+LONG = " ".join(f"It simmers for twenty-five minutes, says line {line}." for line in range(30))
 SLOW = Fault(path="/chat/completions", chunk_delay_seconds=0.15)
 
 
@@ -210,3 +216,76 @@ async def test_open_clone_without_passages_answers_as_general_and_records_the_ga
     assert "NO PASSAGE" in asked_for_answers(provider)[-1].json["messages"][0]["content"]
     assert await clone.knowledge_gaps.acount() == 1
     assert await answer.citations.acount() == 0
+
+
+async def test_a_stop_that_the_channel_layer_lost_is_found_in_the_database(
+    material: Document, session: ChatSession, provider: FakeProvider
+) -> None:
+    provider.always(Fault(path="/chat/completions", answer=LONG, chunk_delay_seconds=0.05))
+    started = await start_turn(session=session, content=QUESTION)
+    assert await run_in_thread(request_stop, session_id=session.pk, answer_id=started.answer_id)
+    answer = await wait_for_answer(answer_id=started.answer_id, timeout_seconds=20)
+    assert answer.status == MessageStatus.STOPPED
+    assert 0 < len(answer.content) < len(LONG)
+
+
+@pytest.fixture
+def break_once(db: None) -> Iterator[Callable[..., None]]:
+    """`break_once(code)`: PostgreSQL refuses the first complete answer with this error code."""
+
+    def install(code: str) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"""CREATE SEQUENCE breaks;
+                CREATE FUNCTION break_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                    IF nextval('breaks') = 1 THEN RAISE EXCEPTION 'broken by a test' USING ERRCODE = '{code}'; END IF;
+                    RETURN NEW;
+                END $$;
+                CREATE TRIGGER break_once BEFORE UPDATE ON chat_message FOR EACH ROW
+                WHEN (NEW.role = 'assistant' AND NEW.status = 'complete') EXECUTE FUNCTION break_once()"""
+            )
+
+    yield install
+    with connection.cursor() as cursor:
+        cursor.execute("DROP FUNCTION IF EXISTS break_once CASCADE; DROP SEQUENCE IF EXISTS breaks")
+
+
+CONNECTION_LOST, BROKEN_RULE = "08006", "23514"
+
+
+async def test_an_answer_is_saved_when_the_database_is_away_at_its_end(
+    material: Document, session: ChatSession, provider: FakeProvider, break_once: Any
+) -> None:
+    await run_in_thread(break_once, CONNECTION_LOST)
+    provider.next(Fault(path="/chat/completions", answer=LONG))
+    started = await start_turn(session=session, content=QUESTION)
+    answer = await wait_for_answer(answer_id=started.answer_id, timeout_seconds=20)
+    assert (answer.status, answer.content) == (MessageStatus.COMPLETE, LONG)
+
+
+async def test_an_answer_that_cannot_be_saved_whole_keeps_its_text(
+    material: Document, session: ChatSession, provider: FakeProvider, break_once: Any
+) -> None:
+    await run_in_thread(break_once, BROKEN_RULE)
+    provider.always(Fault(path="/chat/completions", answer=LONG))
+    started = await start_turn(session=session, content=QUESTION)
+    answer = await wait_for_answer(answer_id=started.answer_id, timeout_seconds=10)
+    assert (answer.status, answer.content) == (MessageStatus.INTERRUPTED, LONG)
+    again = await regenerate_answer(session=session, answer_id=answer.pk)
+    answer = await wait_for_answer(answer_id=again.answer_id, timeout_seconds=20)
+    assert (answer.status, answer.content) == (MessageStatus.COMPLETE, LONG)
+
+
+async def test_a_process_that_is_told_to_stop_ends_its_answers_with_their_text(
+    material: Document, session: ChatSession, provider: FakeProvider
+) -> None:
+    provider.always(Fault(path="/chat/completions", answer=LONG, chunk_delay_seconds=0.05))
+    started = await start_turn(session=session, content=QUESTION)
+    async with asyncio.timeout(20):
+        while not (writer := streaming._running.get(started.answer_id)) or len(writer.text) < 40:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await streaming.interrupt_running_answers()
+    answer = await Message.objects.aget(pk=started.answer_id)
+    assert answer.status == MessageStatus.INTERRUPTED
+    assert len(answer.content) >= 40
+    assert not await Reservation.objects.filter(state=ReservationState.OPEN).aexists()
