@@ -1,4 +1,4 @@
-"""Is a limit ever overrun: two processes, 200 calls at once, one dollar.
+"""Is a limit ever overrun: two processes with 200 calls at once each, one dollar.
 
 Each call holds 3.2 cents at worst and costs a hundredth of a cent, so 31 fit at once and the others are refused until
 some are settled. The peak of settled and reserved is read every few milliseconds while they run.
@@ -10,7 +10,7 @@ from decimal import Decimal
 from benchmarks.harness import Result
 
 LIMIT_USD = Decimal(1)
-PROCESSES, CALLS_EACH = 2, 100
+PROCESSES, CALLS_EACH = 2, 200
 
 
 def run() -> Result:

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponseBase
 
-from billing.admin_report import preset_links, records_url
+from billing.admin_report import PARAMETERS, name_ignored, preset_links, records_url
 from billing.alert_banner import list_alerts
 from billing.charts import MOST_DAYS, Chart, Series, draw_days
 from billing.csv_export import build_csv
@@ -58,6 +58,7 @@ def show_performance(model_admin: "CostRecordAdmin", request: StaffRequest) -> H
         title="Performance report",
         period=period,
         presets=preset_links(period),
+        ignored=name_ignored(request.GET, known=PARAMETERS),
         csv_url=f"?{urlencode({**period.query, 'format': 'csv'})}",
         report=report,
         is_approximate=period.first_day < utc_today(),

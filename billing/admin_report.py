@@ -1,6 +1,6 @@
 """The cost report in the admin: a period, a grouping, a chart, a table, and a way down to the single calls."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -44,7 +44,7 @@ CSV_HEADER = (
     "Share",
     "Cost before (USD)",
 )
-PARAMETERS = {"group_by", "first_day", "last_day", "format"}
+PARAMETERS: dict[str, Collection[str]] = {"first_day": (), "last_day": (), "format": ("csv",)}
 RANKED = 10
 
 
@@ -73,7 +73,7 @@ def show_report(model_admin: "CostRecordAdmin", request: StaffRequest) -> HttpRe
         period=period,
         presets=preset_links(period, **grouping),
         hidden=grouping,
-        ignored=_name_ignored(request.GET),
+        ignored=name_ignored(request.GET, known=PARAMETERS | {"group_by": list(GroupBy)}),
         csv_url=f"?{urlencode({**period.query, **grouping, 'format': 'csv'})}",
         report=report,
         rows=[(row, _records_url(report, row)) for row in report.rows],
@@ -89,11 +89,17 @@ def show_report(model_admin: "CostRecordAdmin", request: StaffRequest) -> HttpRe
     )
 
 
-def _name_ignored(query: Mapping[str, Any]) -> str:
-    """What of the address could not be read and was left out, as a sentence; empty when all was read."""
-    asked = query.get("group_by", "")
-    parts = [f"the grouping “{asked[:40]}”"] if asked and asked not in list(GroupBy) else []
-    parts += [f"“{name[:40]}”" for name in query if name not in PARAMETERS]
+def name_ignored(query: Mapping[str, Any], *, known: Mapping[str, Collection[str]]) -> str:
+    """What of an address means nothing here and was left out, as a sentence; empty when all was read.
+
+    `known` are the parameters with their values; none is any.
+    """
+    parts = [f"“{name[:40]}”" for name in query if name not in known]
+    parts += [
+        f"“{query[name][:40]}” for {name}"
+        for name, values in known.items()
+        if values and query.get(name) and query[name] not in values
+    ]
     return f"Ignored, because it means nothing here: {', '.join(parts)}." if parts else ""
 
 
@@ -117,7 +123,7 @@ def show_usd(value: float) -> str:
     """As many digits as an axis has room for."""
     if value >= 1000:
         return f"${value:,.0f}"
-    return f"${value:.2f}" if value >= 1 or value == 0 else f"${value:.2g}"
+    return f"${value:.2f}" if value >= 0.1 or value == 0 else f"${value:.2g}"
 
 
 def _records_url(report: CostReport, row: CostRow) -> str:
@@ -136,9 +142,10 @@ def _draw(report: CostReport, *, period: Period) -> Chart | None:
     if report.group_by == GroupBy.DAY:
         costs = {row.key: row.cost_usd for row in report.rows}
         days, values = by_month(period.days, [costs.get(day.isoformat(), Decimal(0)) for day in period.days])
-        title = "Cost by day, US dollars" if len(days) == len(period.days) else "Cost by month, US dollars"
+        is_monthly = len(days) < len(period.days)
+        title = f"Cost by {'month' if is_monthly else 'day'}, US dollars"
         columns = [Series(name="cost", style="first", values=values)]
-        return draw_days(title=title, days=days, columns=columns, show=show_usd)
+        return draw_days(title=title, days=days, columns=columns, show=show_usd, is_monthly=is_monthly)
     return draw_ranking(
         title=f"Cost {TABS[report.group_by].lower()}, US dollars", rows=_ranked(report.rows), show=show_usd
     )

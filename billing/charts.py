@@ -84,8 +84,9 @@ def draw_days(
     columns: Sequence[Series] = (),
     lines: Sequence[Series] = (),
     show: Format,
+    is_monthly: bool = False,
 ) -> Chart:
-    """Columns, stacked in their order, and lines over the days."""
+    """Columns, stacked in their order, and lines over the days, each of which may stand for its month."""
     sums = [
         sum(float(value or 0) for value in stack) for stack in zip(*(s.values for s in columns), strict=True)
     ]
@@ -97,7 +98,7 @@ def draw_days(
         return value / ticks[-1] * (HEIGHT - TOP - BOTTOM)
 
     every = ceil(len(days) / MOST_X_LABELS)
-    names = [f"{day.day} {day:%b}" if len(days) <= MOST_DAYS else f"{day:%b %Y}" for day in days]
+    names = [f"{day:%b %Y}" if is_monthly else f"{day.day} {day:%b}" for day in days]
     base = HEIGHT - BOTTOM
     x_labels = [
         Label(x=LEFT + (number + 0.5) * step, y=HEIGHT - 8, text=names[number])

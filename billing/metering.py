@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from importlib import import_module
 from typing import Any, TypeVar
 
 import numpy
@@ -60,12 +61,12 @@ __all__ = [
     "complete_structured",
     "embed_texts",
     "list_models",
+    "load_client",
     "stream_chat",
 ]
 
 T = TypeVar("T", bound=pydantic.BaseModel)
 R = TypeVar("R")
-list_models = gateway.list_models
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +309,16 @@ async def embed_texts(
         latency_ms=settled.latency_ms,
         retries=call.trace.retries,
     )
+
+
+async def list_models() -> frozenset[str]:
+    """Names of the models that the key can use. Free of charge, so neither reserved nor recorded."""
+    return await gateway.list_models()
+
+
+def load_client() -> None:
+    """Loads the provider's client, which blocks for about a second, before the first call wants it."""
+    import_module("billing.gateway.chat")
 
 
 def _chat_result(*, call: MeteredCall, settled: Settled) -> ChatResult:

@@ -4,6 +4,7 @@ Refuses to start when the settings are unsafe outside DEBUG; see `cloneai.startu
 """
 
 import os
+from threading import Thread
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cloneai.settings")
 os.environ.setdefault("DATABASE_POOL", "1")
@@ -16,6 +17,7 @@ http_application = get_asgi_application()
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 
+from billing.metering import load_client
 from chat.routing import websocket_urlpatterns
 from chat.streaming import interrupt_running_answers
 from cloneai.edge import LimitedBodies, RecordedRequests
@@ -26,6 +28,7 @@ from cloneai.startup import refuse_unsafe_start, start_sentry
 refuse_unsafe_start()
 start_sentry()
 run_before_shutdown(interrupt_running_answers)
+Thread(target=load_client, name="load-client", daemon=True).start()  # the first pages need not wait for it
 application = RecordedRequests(
     ProtocolTypeRouter(
         {

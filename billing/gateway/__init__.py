@@ -12,8 +12,26 @@ The client itself retries 408, 409, 429, 5xx, timeouts and lost connections, thr
 begun. `AI_CALL_TIMEOUT_SECONDS` bounds all of it.
 """
 
-from billing.gateway.chat import request_chat, stream_chat
-from billing.gateway.client import list_models
-from billing.gateway.embeddings import request_embeddings
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from billing.gateway.chat import request_chat, stream_chat
+    from billing.gateway.client import list_models
+    from billing.gateway.embeddings import request_embeddings
 
 __all__ = ["list_models", "request_chat", "request_embeddings", "stream_chat"]
+
+_HOMES = {
+    "list_models": "client",
+    "request_chat": "chat",
+    "request_embeddings": "embeddings",
+    "stream_chat": "chat",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Loads the official client with the first use: it takes about a second, which most commands never need."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -375,7 +375,8 @@ def test_experts_see_their_own_calls_under_their_own_address(
 @pytest.mark.parametrize(
     ("query", "told"),
     [
-        ({"group_by": "moon"}, "the grouping “moon”"),
+        ({"group_by": "moon"}, "“moon” for group_by"),
+        ({"format": "xml"}, "“xml” for format"),
         ({"from": "2026-01-01"}, "“from”"),
         ({"first_day": "yesterday"}, "The days could not be used"),
     ],
@@ -385,6 +386,8 @@ def test_report_says_what_of_its_address_was_ignored(
 ):
     client.force_login(reviewer)
     assert told in client.get(reverse(REPORT), query).content.decode()
+    if "group_by" not in query:
+        assert told in client.get(reverse(PERFORMANCE), query).content.decode()
     plain = client.get(reverse(REPORT), {"group_by": "user", "first_day": "2026-01-01"}).content.decode()
     assert "Ignored" not in plain
     assert "could not be used" not in plain

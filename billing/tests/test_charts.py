@@ -118,3 +118,11 @@ def test_presets_are_the_usual_periods() -> None:
 )
 def test_senseless_period_falls_back_to_thirty_days(query: dict[str, str]) -> None:
     assert len(read_period(query).days) == 30
+
+
+def test_months_are_called_by_their_names() -> None:
+    months = [date(2026, 1, 1), date(2026, 2, 1)]
+    columns = [Series(name="cost", style="first", values=[1, 2])]
+    chart = draw_days(title="t", days=months, columns=columns, show=str, is_monthly=True)
+    assert [label.text for label in chart.labels][:2] == ["Jan 2026", "Feb 2026"]
+    assert chart.bars[0].title == "Jan 2026, cost: 1.0"

@@ -33,7 +33,7 @@ def spent() -> Decimal:
 
 
 def test_two_processes_share_one_limit(provider: FakeProvider) -> None:
-    """Each call holds 3.2 cents at worst and a hundredth of a cent in the end: 31 of 200 fit at once."""
+    """Each call holds 3.2 cents at worst and a hundredth of a cent in the end: 31 of 400 fit at once."""
     highest, done = [Decimal(0)], threading.Event()
 
     def watch() -> None:
@@ -43,11 +43,11 @@ def test_two_processes_share_one_limit(provider: FakeProvider) -> None:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    callers = [start_caller(provider, calls=100) for _ in range(2)]
+    callers = [start_caller(provider, calls=200) for _ in range(2)]
     answered = sum(int(caller.communicate(timeout=120)[0]) for caller in callers)
     done.set()
     watcher.join()
-    assert 31 <= answered < 200
+    assert 31 <= answered < 400
     assert len(provider.requests) == answered == CostRecord.objects.count()
     assert Decimal("0.5") < max(highest) <= 1
     assert (find_differences(), find_unrecorded()) == ([], [])
@@ -81,3 +81,14 @@ def test_process_killed_during_a_stream_is_charged_and_frees_the_budget(provider
     assert (record.outcome, record.cost_usd) == ("abandoned", reservation.amount_usd)
     assert (find_differences(), find_unrecorded(), spent()) == ([], [], record.cost_usd)
     assert SpendAccount.objects.get().reserved_usd == 0
+
+
+def test_client_is_not_loaded_before_the_first_call() -> None:
+    """It takes a second, which every command would pay for."""
+    program = (
+        "import os, sys, django; os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'cloneai.settings'); "
+        "django.setup(); import billing.metering; print('openai' in sys.modules); "
+        "billing.metering.load_client(); print('openai' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
