@@ -16,4 +16,4 @@ def run_before_shutdown(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     def begin() -> Deferred[None]:
         return Deferred.fromFuture(asyncio.ensure_future(work()))
 
-    reactor.addSystemEventTrigger("before", "shutdown", begin)  # type: ignore[attr-defined,arg-type]
+    reactor.addSystemEventTrigger("before", "shutdown", begin)  # type: ignore[arg-type]
