@@ -1,24 +1,20 @@
 """Turns an uploaded file into pages of text; enter at `extract_document`.
 
-The parsers run in a child process (`knowledge.extraction_child`) with limits on time, memory and output, so
-that a hostile file can end the child and nothing else. Sizes are bytes, times are seconds.
+A document's parser runs in a process of its own (`knowledge.extraction_child`) with limits on time, memory and
+output, so that a hostile file can end that process and nothing else. Sizes are bytes, times are seconds.
 """
 
-import contextlib
-import dataclasses
 import json
 import os
-import re
 import selectors
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from knowledge.extraction_kind import detect_kind
+from knowledge.extraction_process import ParserProcess, ParserServer, ServerDied, borrow_server
 from knowledge.extraction_types import (
     DEFAULT_LIMITS,
     MEBIBYTE,
@@ -40,13 +36,10 @@ __all__ = [
     "extract_document",
 ]
 
-_PROJECT_ROOT = Path(__file__).resolve().parent.parent
 _READ_BYTES = MEBIBYTE
 _STDERR_TAIL_BYTES = 4096
 _EXIT_GRACE_SECONDS = 5.0
-_MEMORY_POLL_SECONDS = 0.05
-_PEAK_MEMORY = re.compile(r"^VmHWM:\s*(\d+) kB$", re.MULTILINE)
-_PASSED_ON_VARIABLES = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")
+_TRIES = 2  # the second one when the server of the parsers was killed
 
 
 def extract_document(
@@ -65,10 +58,10 @@ def extract_document(
             f"{limits.file_bytes // MEBIBYTE} MB that one document may have. Split it into several files "
             "and upload each.",
         )
-    settings = json.dumps(dataclasses.asdict(limits))
-    command = [sys.executable, "-m", "knowledge.extraction_child", kind, settings]
-    with path.open("rb") as source:
-        return run_child(command=command, source=source, kind=kind, limits=limits)
+    for _try in range(_TRIES):
+        with suppress(ServerDied), path.open("rb") as source, borrow_server() as server:
+            return run_parser(server=server, source=source, kind=kind, limits=limits)
+    raise ExtractionError(code="parser_crashed", message=_CRASHED)
 
 
 class _Result:
@@ -78,7 +71,6 @@ class _Result:
         self.pages: list[ExtractedPage] = []
         self.end: dict[str, Any] | None = None
         self.stderr_tail = b""
-        self.peak_memory_bytes = 0
         self._unfinished_line: list[bytes] = []
         self._received_bytes = 0
         self._limits = limits
@@ -105,58 +97,44 @@ class _Result:
             self.end = record
 
 
-def run_child(
-    *, command: Sequence[str], source: IO[bytes], kind: str, limits: ExtractionLimits
+def run_parser(
+    *, server: ParserServer, source: IO[bytes], kind: str, limits: ExtractionLimits
 ) -> ExtractedDocument:
-    """Run a parser command with `source` as its standard input and read its JSON lines."""
+    """Have the server fork a parser for `source` and read its records. Raises ExtractionError, ServerDied."""
     deadline = time.monotonic() + limits.wall_seconds
-    # No secrets of the worker reach the parser.
-    environment = {key: os.environ[key] for key in _PASSED_ON_VARIABLES if key in os.environ}
-    process = subprocess.Popen(  # noqa: S603 - a fixed command of ours, the file's name is not part of it
-        command,
-        stdin=source,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=_PROJECT_ROOT,
-        env={**environment, "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"},
-        start_new_session=True,
-    )
     result = _Result(limits=limits)
-    try:
-        _read_until_end(process=process, result=result, deadline=deadline)
-        if result.end is None:
-            raise _death_reason(process=process, deadline=deadline, result=result, limits=limits)
-        return ExtractedDocument(
-            kind=kind,
-            title=str(result.end["title"]),
-            pages=tuple(result.pages),
-            warnings=tuple(result.end["warnings"]),
-        )
-    except (ValueError, KeyError, TypeError) as problem:
-        raise ExtractionError(code="parser_crashed", message=_CRASHED) from problem
-    finally:
-        _end_group(process=process)
+    with server.fork_parser(kind=kind, limits=limits, source=source) as parser:
+        try:
+            _read_until_end(parser=parser, result=result, deadline=deadline)
+            if result.end is None:
+                raise _death_reason(parser=parser, deadline=deadline, result=result, limits=limits)
+            return ExtractedDocument(
+                kind=kind,
+                title=str(result.end["title"]),
+                pages=tuple(result.pages),
+                warnings=tuple(result.end["warnings"]),
+            )
+        except (ValueError, KeyError, TypeError) as problem:
+            raise ExtractionError(code="parser_crashed", message=_CRASHED) from problem
 
 
-def _read_until_end(*, process: "subprocess.Popen[bytes]", result: _Result, deadline: float) -> None:
-    """Feed the child's output into `result` until its end record or until it closes its pipes."""
-    assert process.stdout is not None
-    assert process.stderr is not None
+def _read_until_end(*, parser: ParserProcess, result: _Result, deadline: float) -> None:
+    """Feed the parser's output into `result` until its end record or until it closes its output."""
     with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        selector.register(process.stderr, selectors.EVENT_READ)
-        while result.end is None and process.stdout in {key.fileobj for key in selector.get_map().values()}:
+        selector.register(parser.stdout, selectors.EVENT_READ)
+        selector.register(parser.stderr, selectors.EVENT_READ)
+        is_open = True
+        while result.end is None and is_open:
             remaining_seconds = deadline - time.monotonic()
             if remaining_seconds <= 0:
                 raise _timeout_error()
-            events = selector.select(timeout=min(remaining_seconds, _MEMORY_POLL_SECONDS))
-            result.peak_memory_bytes = max(result.peak_memory_bytes, _read_peak_memory(pid=process.pid))
-            for key, _events in events:
+            for key, _events in selector.select(timeout=remaining_seconds):
                 data = os.read(key.fd, _READ_BYTES)
                 if not data:
-                    selector.unregister(key.fileobj)
-                elif key.fileobj is process.stdout:
+                    selector.unregister(key.fd)
+                if key.fd == parser.stdout:
                     result.feed(data)
+                    is_open = bool(data)
                 else:
                     result.stderr_tail = (result.stderr_tail + data)[-_STDERR_TAIL_BYTES:]
 
@@ -176,48 +154,15 @@ def _timeout_error() -> ExtractionError:
 
 
 def _death_reason(
-    *, process: "subprocess.Popen[bytes]", deadline: float, result: _Result, limits: ExtractionLimits
+    *, parser: ParserProcess, deadline: float, result: _Result, limits: ExtractionLimits
 ) -> ExtractionError:
-    """Tell why a child ended without an end record, by its exit status and its largest resident size."""
-    grace_end = min(deadline, time.monotonic() + _EXIT_GRACE_SECONDS)
-    exit_code = _wait_for_exit(process=process, deadline=grace_end)
-    if exit_code is None or exit_code == -signal.SIGXCPU:
+    """Tell why a parser ended without an end record, by its exit code and its largest resident size."""
+    ending = parser.wait(seconds=min(deadline - time.monotonic(), _EXIT_GRACE_SECONDS))
+    if ending is None or ending.exit_code == -signal.SIGXCPU:
         return _timeout_error()
     # PDFium ends itself when an allocation fails, so a death near the limit is a matter of memory. Address space
     # runs ahead of resident size, hence the wide margin.
-    starved = result.peak_memory_bytes > 0.6 * limits.memory_bytes
-    if starved or exit_code == -signal.SIGKILL or b"MemoryError" in result.stderr_tail:
+    starved = ending.peak_memory_bytes > 0.6 * limits.memory_bytes
+    if starved or ending.exit_code == -signal.SIGKILL or b"MemoryError" in result.stderr_tail:
         return out_of_memory_error()
     return ExtractionError(code="parser_crashed", message=_CRASHED)
-
-
-def _read_peak_memory(*, pid: int) -> int:
-    """The largest resident size in bytes that a running process had since it began its program; 0 when it ended.
-
-    The `ru_maxrss` that a dead child leaves behind would not do: it counts the moment before exec, when the child
-    still was a copy of this process.
-    """
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    found = _PEAK_MEMORY.search(status)
-    return int(found[1]) * 1024 if found else 0
-
-
-def _wait_for_exit(*, process: "subprocess.Popen[bytes]", deadline: float) -> int | None:
-    """The child's exit code, or None when it still runs at the deadline."""
-    try:
-        return process.wait(timeout=max(0.0, deadline - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        return None
-
-
-def _end_group(*, process: "subprocess.Popen[bytes]") -> None:
-    """Kill whatever is left of the child's process group and reap the child."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    for pipe in (process.stdout, process.stderr):
-        if pipe is not None:
-            pipe.close()
-    process.wait()

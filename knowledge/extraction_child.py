@@ -1,7 +1,7 @@
-"""The parser process: `python -m knowledge.extraction_child KIND LIMITS_JSON < file`, run by `extraction`.
+"""One parser process, forked by `extraction_server`: reads its standard input, writes JSON lines.
 
-Writes JSON lines: one {"page", "text"} per page, then {"title", "warnings"}; or {"error", "message"}.
-It limits itself before it reads the first byte, and imports only the parser that it needs.
+One {"page", "text"} per page, then {"title", "warnings"}; or {"error", "message"}. It limits itself before it
+reads the first byte.
 """
 
 import ctypes
@@ -10,10 +10,12 @@ import mmap
 import os
 import resource
 import signal
-import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import NoReturn
 
+from knowledge.extraction_docx import read_docx
+from knowledge.extraction_html import read_html
+from knowledge.extraction_pdf import read_pdf
+from knowledge.extraction_text import read_markdown, read_plain_text
 from knowledge.extraction_types import (
     MEBIBYTE,
     ExtractedDocument,
@@ -26,24 +28,27 @@ from knowledge.extraction_types import (
 _MEMORY_RESERVE_BYTES = 64 * MEBIBYTE
 _OPEN_FILES = 64
 _PR_SET_PDEATHSIG = 1
-_PR_SET_NO_NEW_PRIVS = 38
-_CLONE_NEWUSER = 0x10000000
-_CLONE_NEWNET = 0x40000000
 
 Parser = Callable[[bytes | mmap.mmap, ExtractionLimits], ExtractedDocument]
 
 
-def main(arguments: list[str]) -> NoReturn:
-    """Parse standard input as the kind named on the command line and write the result to standard output."""
-    kind, settings = arguments
-    limits = ExtractionLimits(**json.loads(settings))
+_PARSERS: Mapping[str, Parser] = {
+    "pdf": read_pdf,
+    "docx": read_docx,
+    "html": read_html,
+    "md": read_markdown,
+    "txt": read_plain_text,
+}
+
+
+def parse_to_output(kind: str, limits: ExtractionLimits) -> None:
+    """Parse standard input as a file of `kind` and write the records to standard output."""
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a parser prints must not mix with the result
     restrict_process(limits=limits)
     try:
         document = parse(kind=kind, limits=limits)
-        records = _document_records(document=document, limits=limits)
-        for line in records:
+        for line in _document_records(document=document, limits=limits):
             output.write(line)
     except ExtractionError as error:
         output.write(_error_line(error))
@@ -51,11 +56,10 @@ def main(arguments: list[str]) -> NoReturn:
         resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes + _MEMORY_RESERVE_BYTES,) * 2)
         output.write(_error_line(_exhaustion_error(problem)))
     output.flush()
-    os._exit(0)  # tearing down a large parsed tree takes time that nobody waits for
 
 
 def restrict_process(*, limits: ExtractionLimits) -> None:
-    """Take away memory, time, files, network and privileges, as far as the system lets us."""
+    """Take away memory, time and files; network and privileges are gone already (`extraction_server`)."""
     hard_memory_bytes = limits.memory_bytes + _MEMORY_RESERVE_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, hard_memory_bytes))
     resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.cpu_seconds + 2))
@@ -63,37 +67,14 @@ def restrict_process(*, limits: ExtractionLimits) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     library = ctypes.CDLL(None)
-    if not hasattr(library, "prctl"):
-        return  # not Linux: the limits above still hold
-    library.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    library.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    # Root may leave the network at once, others by a user namespace where the kernel allows it.
-    if library.unshare(_CLONE_NEWNET) != 0:
-        library.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
+    if hasattr(library, "prctl"):
+        library.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
 def parse(*, kind: str, limits: ExtractionLimits) -> ExtractedDocument:
     """Read standard input by the parser of `kind`. Raises ExtractionError, MemoryError, RecursionError."""
     with mmap.mmap(0, 0, access=mmap.ACCESS_READ) as data:
-        return _find_parser(kind)(data, limits)
-
-
-def _find_parser(kind: str) -> Parser:
-    if kind == "pdf":
-        from knowledge.extraction_pdf import read_pdf
-
-        return read_pdf
-    if kind == "docx":
-        from knowledge.extraction_docx import read_docx
-
-        return read_docx
-    if kind == "html":
-        from knowledge.extraction_html import read_html
-
-        return read_html
-    from knowledge.extraction_text import read_markdown, read_plain_text
-
-    return read_markdown if kind == "md" else read_plain_text
+        return _PARSERS[kind](data, limits)
 
 
 def _document_records(*, document: ExtractedDocument, limits: ExtractionLimits) -> Iterable[bytes]:
@@ -123,7 +104,3 @@ def _error_line(error: ExtractionError) -> bytes:
 
 def _json_line(record: Mapping[str, object]) -> bytes:
     return json.dumps(record, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -56,8 +56,10 @@ _ZIP_CONTENTS: tuple[tuple[bytes, str, str], ...] = (
     (b"xl/workbook", "an Excel workbook", "Save the sheets as PDF or copy them into a DOCX."),
     (b"ppt/presentation", "a PowerPoint presentation", "Save it as PDF."),
     (b"META-INF/container.xml", "an EPUB book", "Convert it to PDF or DOCX."),
-    (b"application/vnd.oasis.opendocument", "an OpenDocument file", "Save it as .docx or PDF."),
 )
+_OPEN_DOCUMENT = b"application/vnd.oasis.opendocument"
+_ZIP_END = b"PK\x05\x06"
+_ZIP_END_BYTES = 22
 # Names of storages in an OLE container are UTF-16.
 _OLE_CONTENTS: tuple[tuple[str, str, str], ...] = (
     (
@@ -131,7 +133,7 @@ def _suffix_of(*, name: str) -> str:
 
 def _kind_by_content(*, head: bytes, tail: bytes, claimed: str | None) -> str:
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return _kind_of_zip(edges=head + tail, claimed=claimed)
+        return _kind_of_zip(head=head, tail=tail, claimed=claimed)
     if head.startswith(b"\xd0\xcf\x11\xe0"):
         raise _ole_error(edges=head + tail)
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -144,15 +146,28 @@ def _kind_by_content(*, head: bytes, tail: bytes, claimed: str | None) -> str:
     return _kind_of_text(head=head, claimed=claimed)
 
 
-def _kind_of_zip(*, edges: bytes, claimed: str | None) -> str:
-    """The file names in a zip stand in clear at its start and in its directory at its end."""
+def _kind_of_zip(*, head: bytes, tail: bytes, claimed: str | None) -> str:
+    """By the names of the parts, in the zip's directory: what is embedded has a directory of its own."""
+    names = _zip_directory(tail) or head + tail
+    if _OPEN_DOCUMENT in head[:256]:
+        raise _unsupported(what="an OpenDocument file", cure="Save it as .docx or PDF.")
+    is_word = b"word/" in names
     for mark, what, cure in _ZIP_CONTENTS:
-        if mark in edges:
+        if mark in names:
             raise _unsupported(what=what, cure=cure)
     # A damaged DOCX may show no names at all: its parser finds the words for that.
-    if b"word/" in edges or claimed == "docx":
+    if is_word or claimed == "docx":
         return "docx"
     raise _unsupported(what="a zip archive", cure="Unpack it and upload the documents in it.")
+
+
+def _zip_directory(tail: bytes) -> bytes:
+    """The directory at the end of a zip; "" when it does not lie within `tail`."""
+    end = tail.rfind(_ZIP_END)
+    if end < 0 or len(tail) < end + _ZIP_END_BYTES:
+        return b""
+    size_bytes = int.from_bytes(tail[end + 12 : end + 16], "little")
+    return tail[end - size_bytes : end] if 0 < size_bytes <= end else b""
 
 
 def _ole_error(*, edges: bytes) -> ExtractionError:

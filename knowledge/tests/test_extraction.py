@@ -1,12 +1,16 @@
 """Good files of every kind become text that a person would recognise; the child cannot hurt the caller."""
 
 import io
+import os
+import signal
+import socket
 import subprocess
 import sys
 import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import indent
 
 import docx
 import pytest
@@ -18,18 +22,23 @@ from knowledge.extraction import (
     ExtractionLimits,
     detect_kind,
     extract_document,
-    run_child,
+    run_parser,
 )
+from knowledge.extraction_process import ParserServer, borrow_server
 from knowledge.tests.made_documents import (
     W,
     docx_body,
     make_docx,
     make_pdf,
     make_picture_pdf,
+    make_zip,
+    one_page_pdf,
     paragraph,
     save_docx,
+    stream,
 )
 
+ROOT = Path(__file__).resolve().parents[2]
 Extract = Callable[..., ExtractedDocument]
 
 
@@ -74,6 +83,19 @@ def test_pdf_that_opens_without_a_password_is_read(extract: Extract) -> None:
     content = make_pdf("For all to read.", password="")
     assert b"/Encrypt" in content
     assert extract(content, "a.pdf").pages[0].text == "For all to read."
+
+
+def test_what_was_filled_in_and_written_on_a_page_is_read(extract: Extract) -> None:
+    look = stream(b"BT /F1 12 Tf 2 5 Td (Filled in by hand) Tj ET", extra=b"/Type /XObject /Subtype /Form "
+                  b"/BBox [0 0 300 20] /Resources << /Font << /F1 5 0 R >> >>")  # fmt: skip
+    for kind in (b"/Widget /FT /Tx /T (name)", b"/FreeText"):
+        note = b"<< /Type /Annot /Subtype %s /F 4 /Rect [50 600 350 620] /AP << /N 7 0 R >> >>" % kind
+        content = one_page_pdf(
+            content=stream(b"BT /F1 12 Tf 50 700 Td (Your name:) Tj ET"),
+            more_objects=[note, look],
+            resources=b">> /Annots [6 0 R] /Unused <<",
+        )
+        assert extract(content, "form.pdf").pages[0].text.split("\n") == ["Your name:", "Filled in by hand"]
 
 
 def test_docx_is_read_in_order_with_headings_lists_and_tables(extract: Extract) -> None:
@@ -210,6 +232,14 @@ def test_text_is_taken_under_any_name_that_does_not_deny_it(extract: Extract, na
     assert extract(b"plain words", name).kind == "txt"
 
 
+def docx_with_workbook() -> bytes:
+    """As Word saves one with a chart in it."""
+    workbook = make_zip({"xl/workbook.xml": b"<workbook/>"}, compression=zipfile.ZIP_STORED)
+    return make_zip(
+        {"word/embeddings/sheet.xlsx": workbook, "word/document.xml": b"<w/>"}, compression=zipfile.ZIP_STORED
+    )
+
+
 def test_kind_is_told_by_content(tmp_path: Path) -> None:
     path = tmp_path / "upload"
     for content, name, kind in [
@@ -217,6 +247,7 @@ def test_kind_is_told_by_content(tmp_path: Path) -> None:
         (make_pdf("x"), "no suffix", "pdf"),
         (make_docx("x"), "a.docx", "docx"),
         (b"<p>a fragment</p>", "a.html", "html"),
+        (docx_with_workbook(), "chart.docx", "docx"),
         (b"\xef\xbb\xbf<!DOCTYPE html><html>", "noname", "html"),
         (b"# heading", "a.markdown", "md"),
     ]:
@@ -224,17 +255,32 @@ def test_kind_is_told_by_content(tmp_path: Path) -> None:
         assert detect_kind(path=path, name=name) == kind
 
 
+SERVER = """
+import sys
+from knowledge.extraction_server import main
+
+def work(kind, limits):
+{code}
+
+main(sys.argv[1:], work=work)
+"""
+
+
 def run_python(code: str, tmp_path: Path, **limits: float) -> ExtractedDocument:
-    """Let a Python program stand in for the parser process."""
+    """Let Python code stand in for the parser."""
     source = tmp_path / "source"
     source.write_bytes(b"input")
-    with source.open("rb") as stream:
-        return run_child(
-            command=[sys.executable, "-c", code],
-            source=stream,
-            kind="txt",
-            limits=ExtractionLimits(**limits),  # type: ignore[arg-type]
-        )
+    server = ParserServer(command=[sys.executable, "-c", SERVER.format(code=indent(code, "    "))])
+    try:
+        with source.open("rb") as stream:
+            return run_parser(
+                server=server,
+                source=stream,
+                kind="txt",
+                limits=ExtractionLimits(**limits),  # type: ignore[arg-type]
+            )
+    finally:
+        server.close()
 
 
 @pytest.mark.parametrize(
@@ -242,9 +288,9 @@ def run_python(code: str, tmp_path: Path, **limits: float) -> ExtractedDocument:
     [
         ("import os; os.kill(os.getpid(), 11)", "parser_crashed"),
         ("raise SystemExit(3)", "parser_crashed"),
-        ("print('not json')", "parser_crashed"),
-        ("print('{\"page\": 1}')", "parser_crashed"),
-        ("print('[]')", "parser_crashed"),
+        ("print('not json', flush=True)", "parser_crashed"),
+        ("print('{\"page\": 1}', flush=True)", "parser_crashed"),
+        ("print('[]', flush=True)", "parser_crashed"),
         ("import os; os.kill(os.getpid(), 9)", "parser_memory"),
         ("import os; os.kill(os.getpid(), 24)", "parser_timeout"),
         ("import time; time.sleep(60)", "parser_timeout"),
@@ -253,7 +299,7 @@ def run_python(code: str, tmp_path: Path, **limits: float) -> ExtractedDocument:
         ("import sys\nwhile True: sys.stdout.write('x' * 100000)", "too_large"),
     ],
 )
-def test_death_of_the_child_is_a_reason(tmp_path: Path, code: str, reason: str) -> None:
+def test_death_of_the_parser_is_a_reason(tmp_path: Path, code: str, reason: str) -> None:
     with pytest.raises(ExtractionError) as caught:
         run_python(code, tmp_path, wall_seconds=1.5, output_bytes=2**20)
     assert caught.value.code == reason
@@ -268,7 +314,14 @@ def test_a_crash_below_a_big_worker_is_not_taken_for_lack_of_memory(tmp_path: Pa
     assert caught.value.code == "parser_crashed"
 
 
-def test_what_the_child_started_dies_with_it(tmp_path: Path) -> None:
+def test_largest_size_of_a_parser_that_died_is_known(tmp_path: Path) -> None:
+    code = "ballast = b'x' * (200 * 2**20)\nraise SystemExit(3)"
+    with pytest.raises(ExtractionError) as caught:
+        run_python(code, tmp_path, wall_seconds=10, memory_bytes=300 * 2**20)
+    assert caught.value.code == "parser_memory"
+
+
+def test_what_the_parser_started_dies_with_it(tmp_path: Path) -> None:
     mark = tmp_path / "pid"
     code = (
         "import subprocess, time\n"
@@ -276,11 +329,15 @@ def test_what_the_child_started_dies_with_it(tmp_path: Path) -> None:
     )
     with pytest.raises(ExtractionError):
         run_python(code, tmp_path, wall_seconds=1.5)
-    pid = int(mark.read_text())
+    assert ends_soon(int(mark.read_text()))
+
+
+def ends_soon(pid: int) -> bool:
+    """Whether a process is gone within ten seconds: on a busy machine the kernel takes its time."""
     give_up_at = time.monotonic() + 10
-    while is_alive(pid) and time.monotonic() < give_up_at:  # the kernel takes its time on a busy machine
+    while is_alive(pid) and time.monotonic() < give_up_at:
         time.sleep(0.02)
-    assert not is_alive(pid)
+    return not is_alive(pid)
 
 
 def is_alive(pid: int) -> bool:
@@ -290,34 +347,63 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def test_child_gets_no_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parser_gets_no_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "a secret")
     code = (
         "import json, os\nprint(json.dumps({'page': 1, 'text': ' '.join(os.environ)}))\n"
-        "print(json.dumps({'title': '', 'warnings': []}))"
+        "print(json.dumps({'title': '', 'warnings': []}), flush=True)"
     )
     assert "OPENAI_API_KEY" not in run_python(code, tmp_path).pages[0].text
 
 
-def test_child_cannot_write_files_nor_reach_the_network(tmp_path: Path) -> None:
+def test_parser_holds_no_file_of_the_server_nor_of_the_document_before(tmp_path: Path) -> None:
+    code = (
+        "import json, os\nprint(json.dumps({'page': 1, 'text': ' '.join(os.listdir('/proc/self/fd'))}))\n"
+        "print(json.dumps({'title': '', 'warnings': []}), flush=True)"
+    )
+    assert run_python(code, tmp_path).pages[0].text.split() == ["0", "1", "2", "3"]  # 3 is the listing's own
+
+
+def test_parser_cannot_write_files_nor_reach_the_network(tmp_path: Path) -> None:
     code = (
         "import json, socket\nfrom knowledge.extraction_child import restrict_process\n"
-        "from knowledge.extraction_types import DEFAULT_LIMITS\n"
-        "server = socket.create_server(('127.0.0.1', 0))\n"
-        "restrict_process(limits=DEFAULT_LIMITS)\nfound = []\n"
+        "restrict_process(limits=limits)\nfound = []\n"
         f"try: open({str(tmp_path / 'new')!r}, 'w', buffering=1).write('x\\n'); found.append('wrote')\n"
         "except OSError: found.append('no file')\n"
-        "try: socket.create_connection(server.getsockname(), timeout=1); found.append('connected')\n"
+        "try: socket.create_connection(('127.0.0.1', PORT), timeout=1); found.append('connected')\n"
         "except OSError: found.append('no network')\n"
         "print(json.dumps({'page': 1, 'text': ', '.join(found)}))\n"
-        "print(json.dumps({'title': '', 'warnings': []}))"
+        "print(json.dumps({'title': '', 'warnings': []}), flush=True)"
     )
-    text = run_python(code, tmp_path).pages[0].text
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        text = run_python(code.replace("PORT", str(listening.getsockname()[1])), tmp_path).pages[0].text
     assert text.startswith("no file")
     # Some containers let nobody leave the network, root included.
     probe = "import ctypes, sys; c = ctypes.CDLL(None); sys.exit(c.unshare(1 << 30) and c.unshare(5 << 28))"
     if subprocess.run([sys.executable, "-c", probe], check=False).returncode == 0:
         assert text == "no file, no network"
+
+
+def test_server_is_kept_for_the_next_document_and_replaced_when_it_was_killed(extract: Extract) -> None:
+    extract(b"one", "a.txt")
+    with borrow_server() as server:
+        first = server.pid
+    extract(b"two", "a.txt")
+    with borrow_server() as server:
+        assert server.pid == first
+        os.kill(first, signal.SIGKILL)
+    assert extract(b"three", "a.txt").pages[0].text == "three"
+    with borrow_server() as server:
+        assert server.pid != first
+
+
+def test_server_ends_with_its_worker(tmp_path: Path) -> None:
+    code = (
+        "import os, signal\nfrom knowledge.extraction_process import ParserServer\n"
+        "print(ParserServer().pid, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert ends_soon(int(done.stdout))
 
 
 @pytest.mark.parametrize("content", [b"words " * 200_000, make_pdf(*["Words. " * 400] * 60)])
