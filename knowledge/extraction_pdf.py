@@ -10,17 +10,13 @@ from dataclasses import dataclass, field
 import pypdfium2
 import pypdfium2.raw as pdfium_c
 
+from knowledge.extraction_pdf_notes import read_page_notes
 from knowledge.extraction_text import clean_text, clean_title
 from knowledge.extraction_types import ExtractedDocument, ExtractedPage, ExtractionError, ExtractionLimits
 
 # PDFium puts this in place of a hyphen at a line's end together with the line break after it.
 _LINE_END_HYPHEN = re.compile(r"(\w*)[\ufffe\x02](\w*)")
 _HYPHENATED_WORD = re.compile(r"\w+-\w+")
-# What a person reads on the page, though it is not part of the page's own content.
-_WRITTEN_ON_PAGES = frozenset(
-    {pdfium_c.FPDF_ANNOT_FREETEXT, pdfium_c.FPDF_ANNOT_WIDGET, pdfium_c.FPDF_ANNOT_STAMP}
-)
-_NOTES_LOOKED_AT = 1000
 _PROGRAM_TITLE = re.compile(
     r"^(?:Microsoft (?:Word|PowerPoint|Excel) - |untitled|slide 1|presentation\d*$)", re.I
 )
@@ -49,7 +45,7 @@ def read_pdf(data: bytes | mmap.mmap, limits: ExtractionLimits) -> ExtractedDocu
         return _finish(_read_with_pypdf(data, limits))
     _refuse_too_many_pages(page_count=page_count, limits=limits)
     if document.get_formtype() == pdfium_c.FORMTYPE_ACRO_FORM:
-        document.init_forms()  # gives filled-in fields their look, and so their text; before any page is loaded
+        document.init_forms()  # before any page is loaded
     pages = _Pages(title=document.get_metadata_value("Title"))
     for number in range(1, page_count + 1):
         try:
@@ -67,33 +63,18 @@ def _read_page(*, document: pypdfium2.PdfDocument, index: int) -> tuple[str, boo
     """The text of one page, and whether it shows a picture in place of text."""
     page = document[index]
     try:
-        if _is_written_on(page):
-            # The fields' and notes' appearances become part of the page, which must be loaded again for it.
-            pdfium_c.FPDFPage_Flatten(page, pdfium_c.FLAT_NORMALDISPLAY)
-            page.close()
-            page = document[index]
         text_page = page.get_textpage()
         try:
             text = str(text_page.get_text_range())
         finally:
             text_page.close()
+        text = "\n".join([text, *read_page_notes(page)])
         if text.strip():
             return text, False
         pictures = page.get_objects(filter=[pdfium_c.FPDF_PAGEOBJ_IMAGE], max_depth=3)
         return "", next(iter(pictures), None) is not None
     finally:
         page.close()
-
-
-def _is_written_on(page: pypdfium2.PdfPage) -> bool:
-    """Whether the page has form fields, text boxes or stamps."""
-    for number in range(min(pdfium_c.FPDFPage_GetAnnotCount(page), _NOTES_LOOKED_AT)):
-        note = pdfium_c.FPDFPage_GetAnnot(page, number)
-        kind = pdfium_c.FPDFAnnot_GetSubtype(note)
-        pdfium_c.FPDFPage_CloseAnnot(note)
-        if kind in _WRITTEN_ON_PAGES:
-            return True
-    return False
 
 
 def _read_with_pypdf(data: bytes | mmap.mmap, limits: ExtractionLimits) -> _Pages:

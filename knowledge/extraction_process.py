@@ -56,7 +56,8 @@ class ParserServer:
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )
-        self.is_idle = True
+        self._last: ParserProcess | None = None
+        self.is_alive = True
 
     @property
     def pid(self) -> int:
@@ -66,9 +67,14 @@ class ParserServer:
     def fork_parser(
         self, *, kind: str, limits: ExtractionLimits, source: IO[bytes]
     ) -> Iterator["ParserProcess"]:
-        """A parser that reads `source`; it has ended when the block ends. Raises ServerDied."""
+        """A parser that reads `source`, and is ended with the block. Raises ServerDied.
+
+        Nobody waits for the end: the next one is forked when the server has reaped this one.
+        """
+        if self._last is not None and self._last.wait(seconds=_END_SECONDS) is None:
+            raise ServerDied
         request = json.dumps({"kind": kind, "limits": dataclasses.asdict(limits)}).encode()
-        with _Pipe() as output, _Pipe() as errors, _Pipe() as lifeline:
+        with _Pipe() as lifeline, _Pipe() as output, _Pipe() as errors:
             files = [source.fileno(), output.writer, errors.writer, lifeline.reader]
             try:
                 socket.send_fds(self._socket, [request], files)
@@ -76,13 +82,8 @@ class ParserServer:
                 raise ServerDied from problem
             for pipe in (output, errors):
                 pipe.close_writer()
-            self.is_idle = False
-            parser = ParserProcess(stdout=output.reader, stderr=errors.reader, server=self._socket)
-            try:
-                yield parser
-            finally:
-                lifeline.close_writer()
-                self.is_idle = parser.is_over(seconds=_END_SECONDS)
+            self._last = ParserProcess(stdout=output.reader, stderr=errors.reader, server=self._socket)
+            yield self._last
 
     def close(self) -> None:
         """End the server; one that does not go is killed."""
@@ -120,13 +121,6 @@ class ParserProcess:
             self._ending = Ending(**json.loads(report))
         return self._ending
 
-    def is_over(self, *, seconds: float) -> bool:
-        """Whether the parser has ended and its server still lives."""
-        try:
-            return self.wait(seconds=seconds) is not None
-        except ServerDied:
-            return False
-
 
 class _Pipe:
     """A pipe whose ends are closed when the block ends, unless they are already."""
@@ -158,10 +152,10 @@ def borrow_server() -> Iterator[ParserServer]:
     try:
         yield server
     except ServerDied:
-        server.is_idle = False
+        server.is_alive = False
         raise
     finally:
-        if server.is_idle:
+        if server.is_alive:
             _idle.append(server)
         else:
             server.close()

@@ -32,8 +32,8 @@ from knowledge.tests.made_documents import (
     make_pdf,
     make_picture_pdf,
     make_zip,
-    one_page_pdf,
     paragraph,
+    raw_pdf,
     save_docx,
     stream,
 )
@@ -85,17 +85,29 @@ def test_pdf_that_opens_without_a_password_is_read(extract: Extract) -> None:
     assert extract(content, "a.pdf").pages[0].text == "For all to read."
 
 
-def test_what_was_filled_in_and_written_on_a_page_is_read(extract: Extract) -> None:
-    look = stream(b"BT /F1 12 Tf 2 5 Td (Filled in by hand) Tj ET", extra=b"/Type /XObject /Subtype /Form "
-                  b"/BBox [0 0 300 20] /Resources << /Font << /F1 5 0 R >> >>")  # fmt: skip
-    for kind in (b"/Widget /FT /Tx /T (name)", b"/FreeText"):
-        note = b"<< /Type /Annot /Subtype %s /F 4 /Rect [50 600 350 620] /AP << /N 7 0 R >> >>" % kind
-        content = one_page_pdf(
-            content=stream(b"BT /F1 12 Tf 50 700 Td (Your name:) Tj ET"),
-            more_objects=[note, look],
-            resources=b">> /Annots [6 0 R] /Unused <<",
-        )
-        assert extract(content, "form.pdf").pages[0].text.split("\n") == ["Your name:", "Filled in by hand"]
+@pytest.mark.parametrize(
+    ("note", "text"),
+    [
+        (b"/Widget /FT /Tx /T (name) /TU (Your name) /V (Ada Berg)", "Your name: Ada Berg"),
+        (b"/Widget /FT /Tx /T (name) /V (Ada Berg)", "Ada Berg"),
+        (b"/FreeText /Contents (Ada Berg)", "Ada Berg"),
+        (b"/Widget /FT /Btn /T (name) /V /Yes", ""),
+        (b"/Text /Contents (a remark)", ""),
+    ],
+)
+def test_what_was_filled_in_and_typed_onto_a_page_is_read(extract: Extract, note: bytes, text: str) -> None:
+    content = raw_pdf(
+        [
+            b"<< /Type /Catalog /Pages 2 0 R /AcroForm << /Fields [6 0 R] >> >>",
+            b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] /Contents 4 0 R /Annots [6 0 R] "
+            b"/Resources << /Font << /F1 5 0 R >> >> >>",
+            stream(b"BT /F1 12 Tf 50 700 Td (Application) Tj ET"),
+            b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+            b"<< /Type /Annot /Subtype %s /Rect [50 600 350 620] >>" % note,
+        ]
+    )
+    assert extract(content, "form.pdf").pages[0].text == f"Application\n{text}".strip()
 
 
 def test_docx_is_read_in_order_with_headings_lists_and_tables(extract: Extract) -> None:
