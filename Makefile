@@ -1,7 +1,7 @@
 # `make run` needs Python 3.11 to 3.13 and nothing else; PYTHON=… chooses one, PORT=… another port.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run test check format bench system-packages
+.PHONY: help run test fuzz check format bench system-packages
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -21,6 +21,7 @@ PYTHON ?= $(shell for name in $(CANDIDATES); do \
 help:
 	@echo 'make run      start everything (PORT=8001 make run for another port)'
 	@echo 'make test     run all tests'
+	@echo 'make fuzz     throw generated requests at the JSON API for some minutes (EXAMPLES=50 for each operation)'
 	@echo 'make check    linters, types, templates, import rules, migrations, production settings'
 	@echo 'make format   let the formatters rewrite the sources'
 	@echo 'make bench    run the benchmarks (NAME=… for one)'
@@ -35,6 +36,12 @@ test: export FORGETFUL_DATABASE := true
 test: $(DEV_INSTALLED) system-packages
 	@$(PY) -m pytest -m "not browser"
 	@$(PY) -m pytest -m browser || { code=$$?; [ $$code = 5 ] || exit $$code; }
+
+fuzz: export VAR_DIR := $(CURDIR)/var/test
+fuzz: export FORGETFUL_DATABASE := true
+fuzz: export EXAMPLES := $(or $(EXAMPLES),30)
+fuzz: $(DEV_INSTALLED)
+	@$(PY) -m pytest cloneai/tests/test_schemathesis.py
 
 check: $(DEV_INSTALLED)
 	$(BIN)/ruff check .

@@ -1,13 +1,14 @@
 """`/api/billing/`: costs for everybody in their own scope, performance for reviewers."""
 
+import re
 from datetime import date, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 from django.http import Http404, HttpRequest
 from django.utils import timezone
 from ninja import Query, Router, Schema
 from ninja.errors import HttpError
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from billing.models import utc_today
 from billing.performance import Percentiles, PerformanceReport, performance_report
@@ -16,6 +17,7 @@ from cloneai.accounts.models import User
 
 router = Router()
 DEFAULT_DAYS = 30
+ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 class CostOut(Schema):
@@ -39,9 +41,19 @@ class CostsOut(Schema):
     total: CostOut
 
 
+def _refuse_numbers(text: str) -> str:
+    """Left to itself a date may be given as seconds since 1970, and `?to=0` would be a day."""
+    if not ISO_DAY.fullmatch(text):
+        raise ValueError("give a day such as 2026-03-01")
+    return text
+
+
+Day = Annotated[date, BeforeValidator(_refuse_numbers)]
+
+
 class CostsQuery(Schema):
-    first_day: date | None = Field(None, alias="from")
-    last_day: date | None = Field(None, alias="to")
+    first_day: Day | None = Field(None, alias="from")
+    last_day: Day | None = Field(None, alias="to")
     group_by: GroupBy = GroupBy.DAY
     limit: int = Field(1000, ge=1, le=10_000)
     offset: int = Field(0, ge=0)

@@ -5,8 +5,11 @@ import re
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
+from django.http.request import UnreadablePostError
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.utils import check_csrf
 
@@ -127,6 +130,17 @@ def on_bad_input(request: HttpRequest, error: ValidationError) -> HttpResponse:
     return answer_error(request, 422, "invalid_request", " ".join(_describe(item) for item in error.errors))
 
 
+@api.exception_handler(BadRequest)
+@api.exception_handler(MultiPartParserError)
+@api.exception_handler(SuspiciousOperation)
+@api.exception_handler(UnreadablePostError)
+def on_malformed_body(request: HttpRequest, error: Exception) -> HttpResponse:
+    """What Django finds while it takes a form apart, which happens as late as it is read."""
+    if isinstance(error, RequestDataTooBig):
+        return answer_error(request, 413, "too_large", "The request is larger than is taken here.")
+    return answer_error(request, 422, "invalid_request", "The body is malformed, or not what its type says.")
+
+
 @api.exception_handler(DjangoValidationError)
 def on_bad_value(request: HttpRequest, error: DjangoValidationError) -> HttpResponse:
     return answer_error(request, 422, "invalid_request", " ".join(_describe_fields(error)))
@@ -178,11 +192,8 @@ def on_defect(request: HttpRequest, error: Exception) -> HttpResponse:
 def _describe(item: dict[str, Any]) -> str:
     """One pydantic error as a sentence that names the field."""
     where = ".".join(str(part) for part in item.get("loc", ())[1:] if part not in {"payload", "data"})
-    return (
-        f"{where}: {item.get('msg', 'is not valid')}."
-        if where
-        else f"{item.get('msg', 'The input is not valid')}."
-    )
+    message = str(item.get("msg", "is not valid")).removeprefix("Value error, ")
+    return f"{where}: {message}." if where else f"The input: {message}."
 
 
 def _describe_fields(error: DjangoValidationError) -> list[str]:

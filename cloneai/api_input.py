@@ -9,13 +9,20 @@ from ninja.errors import HttpError
 from ninja.parser import Parser
 
 UNSTORABLE = "Text must not hold NUL characters or halves of surrogate pairs."
+NO_OBJECT = "The body must be a JSON object."
 
 
 class StorableParser(Parser):
-    """Both raise HttpError 422 for text that PostgreSQL refuses."""
+    """Both raise HttpError 422 for text that PostgreSQL refuses, and for bodies that are no object.
+
+    A list would pass as an object of which every field is left out.
+    """
 
     def parse_body(self, request: HttpRequest) -> dict[str, Any]:
-        return _check(super().parse_body(request))
+        body = super().parse_body(request)
+        if not isinstance(body, dict):
+            raise HttpError(422, NO_OBJECT)
+        return _check(body)
 
     def parse_querydict(
         self, data: MultiValueDict[str, Any], list_fields: list[str], request: HttpRequest

@@ -20,6 +20,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from billing.metering import load_client
 from chat.routing import websocket_urlpatterns
 from chat.streaming import interrupt_running_answers
+from cloneai import daphne_requests
 from cloneai.edge import LimitedBodies, RecordedRequests
 from cloneai.origins import AllowedOriginValidator
 from cloneai.shutdown import run_before_shutdown
@@ -29,6 +30,7 @@ refuse_unsafe_start()
 start_sentry()
 run_before_shutdown(interrupt_running_answers)
 Thread(target=load_client, name="load-client", daemon=True).start()  # the first pages need not wait for it
+daphne_requests.install()
 application = RecordedRequests(
     ProtocolTypeRouter(
         {

@@ -32,7 +32,11 @@ answers_counted: Counter[str] = Counter()  # by class of status ("2xx"), of this
 
 
 class RecordedRequests:
-    """Gives each request an id, which the answer carries as X-Request-ID, and logs it when it has ended."""
+    """Gives each request an id, which the answer carries as X-Request-ID, and logs it when it has ended.
+
+    Takes away the prefix that Daphne reads from the header `Daphne-Root-Path`, whoever sent it: all addresses that the
+    product writes or compares would begin with it.
+    """
 
     def __init__(self, application: AsgiApplication) -> None:
         self.application = application
@@ -41,6 +45,7 @@ class RecordedRequests:
         if scope["type"] not in {"http", "websocket"}:
             await self.application(scope, receive, send)
             return
+        scope = {**scope, "root_path": ""}
         context, started_at, status = begin_request(), time.perf_counter(), 0
 
         async def note_status(message: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 from ninja import Field, Query, Router, Schema, Status
-from pydantic import StringConstraints
+from pydantic import Strict, StringConstraints, WithJsonSchema
 
 from cloneai.accounts.admin_access import record_action
 from cloneai.accounts.requests import MemberRequest
@@ -62,6 +62,11 @@ class OwnCloneOut(CloneOut):
 CloneAnswer = Annotated[OwnCloneOut | CloneOut, Field(union_mode="left_to_right")]
 ABSENT: Any = None  # defaults are not checked, so that a null sent is told from nothing sent
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Flag = Annotated[bool, Strict()]
+# Text such as "0.7" is taken too, but the document need not invite to it.
+Temperature = Annotated[
+    Decimal, WithJsonSchema({"type": "number", "minimum": 0, "maximum": 2, "multipleOf": 0.01})
+]
 
 
 class CloneFields(Schema, extra="forbid"):
@@ -78,14 +83,14 @@ class CloneFields(Schema, extra="forbid"):
     hard_rules: list[Words] = Field(ABSENT, max_length=3)
     no_answer_text: Words = Field(ABSENT, max_length=600)
     visibility: Visibility = Field(ABSENT)
-    is_strict: bool = Field(ABSENT)
-    temperature: Decimal = Field(ABSENT, ge=0, le=2, decimal_places=2)
+    is_strict: Flag = Field(ABSENT)
+    temperature: Temperature = Field(ABSENT, ge=0, le=2, decimal_places=2)
     max_output_tokens: int = Field(ABSENT, ge=50, le=16_000)
     similarity_threshold: float | None = Field(ABSENT, ge=0, le=1)
     chunk_tokens: int = Field(ABSENT, ge=100, le=4000)
     chunk_overlap_tokens: int = Field(ABSENT, ge=0, le=1000)
-    is_cleaning_on: bool = Field(ABSENT)
-    allow_download: bool = Field(ABSENT)
+    is_cleaning_on: Flag = Field(ABSENT)
+    allow_download: Flag = Field(ABSENT)
     accent_color: str = Field(ABSENT, pattern=r"^#[0-9a-fA-F]{6}$")
 
 

@@ -132,7 +132,7 @@ def retry(request: HttpRequest, document_id: UUID) -> Status[Document]:
 async def search(
     request: HttpRequest,
     slug: str,
-    q: Query[str],
+    q: str = Query(..., min_length=1),  # type: ignore[type-arg]
     limit: int = Query(10, ge=1, le=MAX_LIMIT),  # type: ignore[type-arg]
 ) -> dict[str, Any]:
     """What the clone would answer from, with scores: the same search as the chat's."""

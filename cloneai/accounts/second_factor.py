@@ -37,7 +37,7 @@ def staff_second_factor_middleware(
 
 
 def _concerns(request: HttpRequest) -> bool:
-    return settings.STAFF_TOTP_REQUIRED and request.path_info.startswith(reverse("admin:index"))
+    return settings.STAFF_TOTP_REQUIRED and request.path.startswith(reverse("admin:index"))
 
 
 def _redirect_to_setup(request: HttpRequest) -> HttpResponseRedirect | None:

@@ -123,3 +123,15 @@ async def test_people_get_a_page(db: None):
 async def test_bodies_up_to_the_limit_pass():
     sent = await call(LimitedBodies(answer(200)), body=(b"x" * MEGABYTE,) * 5)
     assert sent[0]["status"] == 200
+
+
+async def test_a_prefix_that_a_client_names_is_not_believed():
+    seen: list[str] = []
+
+    async def application(scope: Message, receive: Any, send: Any) -> None:
+        seen.append(scope["root_path"])
+
+    for kind in ("http", "websocket"):
+        scope = {"type": kind, "method": "GET", "path": "/", "root_path": "//evil.example", "headers": []}
+        await RecordedRequests(application)(scope, None, None)
+    assert seen == ["", ""]
