@@ -3,6 +3,7 @@
 Each model gets one real, metered call of a few tokens: a list of models does not say what a key may really do.
 """
 
+import asyncio
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -26,32 +27,43 @@ TRIAL_OUTPUT_TOKENS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCheck:
-    """One configured model. `is_listed` is None when the provider lists none; `problem` is empty if all is well."""
+    """One configured model. `is_listed` is None when the provider lists none; `failure` when its call went wrong."""
 
     model: str
     variables: tuple[str, ...]
     is_listed: bool | None
     is_priced: bool
-    problem: str
+    failure: MeteredCallError | None
     dimensions: int | None = None
 
 
-async def check_models() -> list[ModelCheck]:
-    """Checks every configured model, in the order of the settings; two calls or more to the provider."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkup:
+    """`listing_failure` is why the provider's models are not known, if it was an error."""
+
+    models: tuple[ModelCheck, ...]
+    listing_failure: MeteredCallError | None
+
+
+async def check_models() -> Checkup:
+    """Checks every configured model, in the order of the settings; two calls or more, which run side by side."""
+    listed: frozenset[str] = frozenset()
+    listing_failure = None
     try:
-        listed: frozenset[str] | None = await list_models()
-    except MeteredCallError:
-        listed = None
+        listed = await list_models()
+    except MeteredCallError as error:
+        listing_failure = error
     priced = await run_in_thread(_priced_models)
-    return [
-        await _check_model(
+    checks = [
+        _check_model(
             model=model,
             variables=variables,
-            is_listed=None if not listed else model in listed,
+            is_listed=model in listed if listed else None,
             is_priced=model in priced,
         )
         for model, variables in _configured_models().items()
     ]
+    return Checkup(models=tuple(await asyncio.gather(*checks)), listing_failure=listing_failure)
 
 
 def _configured_models() -> dict[str, tuple[str, ...]]:
@@ -70,7 +82,7 @@ def _priced_models() -> frozenset[str]:
 async def _check_model(
     *, model: str, variables: tuple[str, ...], is_listed: bool | None, is_priced: bool
 ) -> ModelCheck:
-    problem, dimensions = "", None
+    failure, dimensions = None, None
     try:
         if "EMBEDDING_MODEL" in variables:
             result = await embed_texts(
@@ -91,12 +103,12 @@ async def _check_model(
                 temperature=0,
             )
     except MeteredCallError as error:
-        problem = f"{error.error_type}: {error.detail or error.user_message}"
+        failure = error
     return ModelCheck(
         model=model,
         variables=variables,
         is_listed=is_listed,
         is_priced=is_priced,
-        problem=problem,
+        failure=failure,
         dimensions=dimensions,
     )

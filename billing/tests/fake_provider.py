@@ -1,7 +1,7 @@
 """A real local HTTP server that speaks OpenAI's wire format and does what a test tells it to.
 
 `provider.replies` is a queue of replies, one a request; when it is empty, requests are answered well. A reply
-is a function of the request's handler and its JSON body.
+is a function of the request's handler and its JSON body. `provider.rule` may name one by the body instead.
 """
 
 import json
@@ -33,7 +33,9 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.requests.append(body)
             self.server.asked.set()
-            reply = self.server.replies.pop(0) if self.server.replies else answer_well
+            reply = self.server.rule(body)
+            if reply is None:
+                reply = self.server.replies.pop(0) if self.server.replies else answer_well
         try:
             reply(self, body)
         except (BrokenPipeError, ConnectionResetError):
@@ -86,6 +88,7 @@ class FakeProvider(ThreadingHTTPServer):
         self.lock = threading.Lock()
         self.requests: list[dict[str, Any]] = []
         self.replies: list[Reply] = []
+        self.rule: Callable[[dict[str, Any]], Reply | None] = lambda body: None
         self.vector_length: int | None = None
         self.models = ["gpt-4.1", "gpt-4o-mini", "text-embedding-3-large"]
         self.asked = threading.Event()

@@ -34,7 +34,8 @@ def test_check_ai_is_content_when_everything_answers(provider: FakeProvider) -> 
 @pytest.mark.django_db(transaction=True)
 def test_check_ai_names_a_model_that_the_key_cannot_use(provider: FakeProvider) -> None:
     provider.models.remove("gpt-4.1")
-    provider.replies = [refusal(404, code="model_not_found")]
+    refuse = refusal(404, code="model_not_found")
+    provider.rule = lambda body: refuse if body["model"] == "gpt-4.1" else None
     said, error = run_failing("check_ai")
     assert "not in the provider's list" in said
     assert "model_not_found" in said
@@ -56,6 +57,25 @@ def test_check_ai_notices_vectors_of_another_length(provider: FakeProvider, sett
     said, error = run_failing("check_ai")
     assert "not 4 numbers long" in said
     assert "text-embedding-3-large" in error
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("quick_retries")
+def test_check_ai_says_what_to_do_when_nobody_is_there(provider: FakeProvider, settings: Any) -> None:
+    settings.OPENAI_BASE_URL = "http://user:sk-secret@127.0.0.1:9/v1"
+    said, error = run_failing("check_ai")
+    assert said.splitlines()[0] == "Provider: http://127.0.0.1:9/v1"
+    assert said.count("Check OPENAI_BASE_URL and the network.") == 4  # the list, and each of three models
+    assert "sk-secret" not in said
+    assert "gpt-4.1, gpt-4o-mini, text-embedding-3-large" in error
+
+
+@pytest.mark.django_db(transaction=True)
+def test_check_ai_says_that_the_key_is_refused(provider: FakeProvider) -> None:
+    provider.replies = [refusal(401, code="invalid_api_key")] * 3
+    said, _ = run_failing("check_ai")
+    assert said.count("Check OPENAI_API_KEY") == 3
+    assert "sk-secret" not in said
 
 
 @pytest.mark.django_db(transaction=True)
