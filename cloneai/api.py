@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
 from django.http.request import UnreadablePostError
@@ -69,6 +70,14 @@ class KeyOrSession:
     """`Authorization: Bearer <api key>`, else the session cookie with CSRF protection. Sets `request.user`."""
 
     def __call__(self, request: HttpRequest) -> User | None:
+        """Holds no connection afterwards: its thread would keep it while an async view waits for an answer."""
+        try:
+            return self._authenticate(request)
+        finally:
+            if not connection.in_atomic_block:
+                connection.close()
+
+    def _authenticate(self, request: HttpRequest) -> User | None:
         count_address(request)
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme:

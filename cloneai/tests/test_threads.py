@@ -3,9 +3,13 @@ import contextvars
 import threading
 
 import pytest
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.db import connection, connections
+from django.test import RequestFactory
+from django.utils.functional import SimpleLazyObject
 
-from cloneai.accounts.models import User
+from cloneai.accounts.models import ApiKey, User
+from cloneai.api import KeyOrSession
 from cloneai.threads import run_in_thread
 
 voice: contextvars.ContextVar[str] = contextvars.ContextVar("voice")
@@ -67,3 +71,17 @@ async def test_function_sees_the_callers_context_and_arguments() -> None:
         return f"{voice.get()} {first} {second}"
 
     assert await run_in_thread(describe, "a", second="b") == "calm a b"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("scheme", ["key", "cookie"])
+async def test_api_request_that_waits_for_an_answer_holds_no_connection(member: User, scheme: str) -> None:
+    """Else as many waiting requests as the pool has connections would leave none for the answers."""
+    request = RequestFactory().get("/api/chat/sessions")
+    if scheme == "key":
+        _, token = await run_in_thread(lambda: ApiKey.issue(user=member, name="test"))
+        request.META["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+    request.user = SimpleLazyObject(lambda: User.objects.get(pk=member.pk))  # as a session gives it
+    async with ThreadSensitiveContext():  # as around every request
+        assert await sync_to_async(KeyOrSession())(request) == member
+        assert await sync_to_async(lambda: connection.connection)() is None
