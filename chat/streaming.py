@@ -37,6 +37,11 @@ _tasks: set[asyncio.Task[Any]] = set()
 _keeper: asyncio.Task[Any] | None = None
 
 
+def count_running_answers() -> int:
+    """Answers that this process is writing."""
+    return len(_running)
+
+
 def spawn(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
     """Runs `work` in the background of this event loop, independent of the request that asked for it."""
     task = asyncio.get_running_loop().create_task(work)

@@ -34,6 +34,8 @@ VAR_DIR = read_folder("VAR_DIR", default=BASE_DIR / "var")
 DEBUG = read_bool("DEBUG", True)
 SECRET_KEY = read_secret_key(var_dir=VAR_DIR, debug=DEBUG)
 PORT = read_int("PORT", 8000, maximum=65535)
+# How long a web process that was told to end goes on with the answers it is writing.
+DRAIN_SECONDS = read_int("DRAIN_SECONDS", 20, minimum=0, maximum=600)
 # Plain HTTP outside DEBUG, for a network of your own: cookies and pages can then be read on the way.
 INSECURE_HTTP = read_bool("INSECURE_HTTP", False)
 ALLOWED_HOSTS = read_hosts("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if DEBUG else "")

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -21,31 +21,57 @@ START_SECONDS = 120
 
 @contextmanager
 def run_web(*, log_path: Path, **variables: str) -> Iterator[str]:
-    """Starts Daphne with `variables` in its environment; gives its address, and stops it in the end."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    """Starts the web process with `variables` in its environment; gives its address, and stops it in the end."""
+    port = find_free_port()
+    process = start_web(port=port, log_path=log_path, variables=variables)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        stop(process)
+
+
+def start_web(*, port: int, log_path: Path, variables: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    """A web process on this port, once it answers; for tests that end it themselves."""
+    process = start_python(
+        "-m",
+        "cloneai.web",
+        *("-v", "0", "-b", "127.0.0.1", "-p", str(port)),
+        log_path=log_path,
+        variables={"DRAIN_SECONDS": "0", **variables},
+    )
+    _wait_until_up(url=f"http://127.0.0.1:{port}/healthz", process=process, log_path=log_path)
+    return process
+
+
+def start_python(*arguments: str, log_path: Path, variables: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    """Another process of the product, with the database and files of this test run."""
     environment = {
         **os.environ,
-        **variables,
         "DATABASE_URL": database_url_of_tests(),
         "VAR_DIR": str(settings.VAR_DIR),
         "DJANGO_SETTINGS_MODULE": "cloneai.settings",
+        **variables,
     }
-    options = ["-v", "0", "-b", "127.0.0.1", "-p", str(port)]
-    command = [sys.executable, "-m", "daphne", *options, "cloneai.asgi:application"]
-    with log_path.open("wb") as log:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    with log_path.open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, *arguments], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+
+
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
     try:
-        _wait_until_up(url=f"http://127.0.0.1:{port}/healthz", process=process, log_path=log_path)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def find_free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def database_url_of_tests() -> str:
@@ -56,7 +82,7 @@ def database_url_of_tests() -> str:
     return f"postgresql://{quote(place['user'], safe='')}{password}@{host}:{port}/{place['dbname']}"
 
 
-def _wait_until_up(*, url: str, process: subprocess.Popen[bytes], log_path: Path) -> None:
+def _wait_until_up(*, url: str, process: "subprocess.Popen[bytes]", log_path: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -64,4 +90,5 @@ def _wait_until_up(*, url: str, process: subprocess.Popen[bytes], log_path: Path
                 return
         except OSError:
             time.sleep(0.1)
+    stop(process)
     pytest.fail(f"The web process did not start:\n{log_path.read_text(errors='replace')[-3000:]}")

@@ -23,6 +23,7 @@ from cloneai.supervisor import Program, Supervisor
 
 ADDRESS = "127.0.0.1"
 READY_WITHIN_SECONDS = 120
+DRAIN_SECONDS = 3  # whoever pressed Ctrl-C is waiting
 # Each page asks for a dozen static files, and probes ask all the time; failures are shown.
 UNREMARKABLE = re.compile(rb'"(GET|HEAD) /(static/|healthz|readyz)\S*" [23]\d\d ')
 
@@ -46,13 +47,13 @@ class Command(BaseCommand):
             self.prepare()
         connections.close_all()
         # Daphne's own access log (-v 1) shows queries and knows no request id; cloneai.edge writes ours.
-        web = ["-m", "daphne", "-v", "0", "-b", ADDRESS, "-p", str(settings.PORT), "cloneai.asgi:application"]
+        web = ["-m", "cloneai.web", "-v", "0", "-b", ADDRESS, "-p", str(settings.PORT)]
         supervisor = Supervisor(
             programs=[
                 Program(
                     name="web",
                     command=[sys.executable, *web],
-                    environment={"DATABASE_POOL": "1"},
+                    environment={"DATABASE_POOL": "1", "DRAIN_SECONDS": str(DRAIN_SECONDS)},
                     hidden=UNREMARKABLE,
                 ),
                 Program(name="jobs", command=[sys.executable, sys.argv[0], "qcluster"]),
