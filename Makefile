@@ -68,6 +68,7 @@ bench: $(DEV_INSTALLED)
 system-packages:
 	@missing=''; \
 	command -v redis-server >/dev/null || missing='redis-server'; \
+	PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || missing="$$missing nginx-light"; \
 	command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
 	|| command -v google-chrome >/dev/null || missing="$$missing chromium"; \
 	if [ -z "$$missing" ]; then exit 0; fi; \

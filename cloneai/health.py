@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings
+from django.contrib.staticfiles.storage import ManifestFilesMixin, staticfiles_storage
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Count, Min
@@ -29,6 +30,8 @@ def healthz(request: HttpRequest) -> JsonResponse:
 def readyz(request: HttpRequest) -> JsonResponse:
     """200 when the database is there and migrated, else 503 with the reasons. One to three queries."""
     report: dict[str, Any] = {"status": "ready", "provider": _name_provider(), "reasons": []}
+    if not has_static_files():
+        report["reasons"].append("The static files are not collected. Run `manage.py collectstatic`.")
     try:
         if not is_migrated():
             report["reasons"].append("Migrations are pending. Run `manage.py migrate`.")
@@ -57,6 +60,11 @@ def is_migrated() -> bool:
         return _find_no_pending_migration()
     except LookupError:
         return False
+
+
+def has_static_files() -> bool:
+    """False outside DEBUG when no page could name its style sheet."""
+    return not isinstance(staticfiles_storage, ManifestFilesMixin) or bool(staticfiles_storage.hashed_files)
 
 
 @cache

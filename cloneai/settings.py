@@ -224,7 +224,7 @@ LOGIN_REDIRECT_URL = reverse_lazy("clones:gallery")
 LOGOUT_REDIRECT_URL = reverse_lazy("clones:gallery")
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = read_folder("STATIC_ROOT", default=BASE_DIR / "staticfiles")
 STATICFILES_DIRS = [BASE_DIR / "static"]
 MEDIA_ROOT = read_storage("STORAGE_URL", default=VAR_DIR / "media")
 STORAGES = {
