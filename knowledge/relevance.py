@@ -10,12 +10,27 @@ Three figures per passage:
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from knowledge.candidates import Candidate
+
 # Words tell answerable questions from others about as well as static vectors do, and the sum does it better
 # than
 # either (see DECISIONS and `benchmarks/`): relevance = similarity + half the word share.
 WORDS_IN_RELEVANCE = 0.5
 KEPT_BELOW_FLOOR = 0.5
+# The best three sentences of a passage on something else come about this close.
+CLOSENESS_BY_CHANCE = 0.29
 QUALITY_STEPS = ((0.45, "excellent"), (0.20, "good"), (0.08, "fair"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingWeights:
+    """What each figure of a closely read passage counts for in the order; see `knowledge.close_reading`."""
+
+    similarity: float
+    words: float
+    closeness: float
+    fit: float
+    phrasings: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +41,16 @@ class Calibration:
     to `KEPT_BELOW_FLOOR` of it, since the passage that holds the answer is not always the one that scores best.
 
     `sure`: below this relevance a search whose words do not fit either gets a second look (`knowledge.second_look`);
-    there `window_weight` is what three sentences in a row count for in the order (0: they are not read, which
-    saves a hosted model's price), and `phrasing_word_weight` the word list's share for other phrasings.
+    there `phrasing_word_weight` is the word list's share for other phrasings. With `reading` the best passages are
+    read sentence by sentence (`knowledge.close_reading`); without, a hosted model's vectors are trusted and its price
+    is saved.
     """
 
     floor: float
     word_weight: float
     sure: float
-    window_weight: float = 0.0
     phrasing_word_weight: float = 0.45
+    reading: ReadingWeights | None = None
 
 
 # local: measured on the demo clone and three public corpora at 1,000 and 400 tokens a passage. Its floor trades: to
@@ -42,7 +58,11 @@ class Calibration:
 # range of their similarities (0.3 to 0.6 for relevant passages) and are not measured here.
 CALIBRATIONS = {
     "local-wordllama-256": Calibration(
-        floor=0.18, word_weight=0.45, sure=0.60, window_weight=1.0, phrasing_word_weight=0.8
+        floor=0.18,
+        word_weight=0.45,
+        sure=0.60,
+        phrasing_word_weight=0.8,
+        reading=ReadingWeights(similarity=0.34, words=0.08, closeness=0.28, fit=0.30, phrasings=0.10),
     ),
     "text-embedding-3-large": Calibration(floor=0.35, word_weight=0.30, sure=0.50),
     "text-embedding-3-small": Calibration(floor=0.35, word_weight=0.30, sure=0.50),
@@ -78,6 +98,11 @@ def relevance_of(*, similarity: float | None, word_share: float) -> float:
     return similarity + WORDS_IN_RELEVANCE * word_share
 
 
+def evidence_of(*, closeness: float, fit: float) -> float:
+    """What close reading adds to a passage's relevance; both figures of a passage on something else come to about 0."""
+    return closeness - CLOSENESS_BY_CHANCE + 0 * fit
+
+
 def fuse_scores(
     *, similarities: Sequence[float | None], word_ranks: Sequence[float], word_weight: float
 ) -> list[float]:
@@ -96,6 +121,16 @@ def fuse_scores(
         dense = similarity / best_similarity if best_similarity > 0 else similarity
         fused.append((1 - word_weight) * dense + word_weight * words)
     return fused
+
+
+def fuse_candidates(*, candidates: Sequence[Candidate], word_weight: float) -> dict[int, float]:
+    """`fuse_scores` by chunk id."""
+    scores = fuse_scores(
+        similarities=[one.similarity for one in candidates],
+        word_ranks=[one.word_rank for one in candidates],
+        word_weight=word_weight,
+    )
+    return {one.chunk_id: score for one, score in zip(candidates, scores, strict=True)}
 
 
 def judge_quality(

@@ -7,7 +7,7 @@ text is removed, and what does not reach the floor of relevance is set aside. Th
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -19,6 +19,7 @@ from cloneai.threads import run_in_thread
 from clones.models import Clone
 from knowledge.candidates import Candidate, find_candidates
 from knowledge.cleaning import clean_characters
+from knowledge.close_reading import Reading, read_closely
 from knowledge.embedding import EmbeddingModel
 from knowledge.overlaps import select_distinct
 from knowledge.passages import Passage, as_passages, with_true_pages
@@ -27,7 +28,8 @@ from knowledge.relevance import (
     Calibration,
     RetrievalQuality,
     calibration_for,
-    fuse_scores,
+    evidence_of,
+    fuse_candidates,
     judge_quality,
     relevance_of,
 )
@@ -84,24 +86,30 @@ async def search_passages(*, clone: Clone, query: str, payer: Payer, limit: int 
         model=model,
         depth=CANDIDATES,
     )
-    look = None
+    look = SecondLook(
+        candidates=tuple(candidates),
+        scores=fuse_candidates(candidates=candidates, word_weight=calibration.word_weight),
+    )
     if vector is not None and is_poor(candidates=candidates, calibration=calibration):
-        look = await look_again(
+        second = await look_again(
             clone=clone,
             query=query,
-            vector=vector,
             first=candidates,
             model=model,
             calibration=calibration,
             payer=payer,
             depth=CANDIDATES,
         )
+        look = second or look
+    reading = await _read(
+        clone=clone, query=query, vector=vector, look=look, calibration=calibration, model=model, payer=payer
+    )
     return await run_in_thread(
         _select,
         clone=clone,
         query=query,
-        candidates=candidates,
         look=look,
+        reading=reading,
         calibration=calibration,
         is_lexical_only=vector is None,
         limit=max(1, min(limit, MAX_LIMIT)),
@@ -128,6 +136,36 @@ async def _embed_query(*, query: str, model: EmbeddingModel, payer: Payer) -> Se
     return [float(value) for value in result.vectors[0]]
 
 
+async def _read(
+    *,
+    clone: Clone,
+    query: str,
+    vector: Sequence[float] | None,
+    look: SecondLook,
+    calibration: Calibration,
+    model: EmbeddingModel,
+    payer: Payer,
+) -> Reading | None:
+    """The best passages sentence by sentence, for models that need it; None where that is not so or failed."""
+    if vector is None or calibration.reading is None or not look.candidates:
+        return None
+    try:
+        return await read_closely(
+            query=query,
+            vector=vector,
+            candidates=look.candidates,
+            scores=look.scores,
+            phrasings=look.phrasings,
+            weights=calibration.reading,
+            language=clone.language,
+            model=model,
+            payer=payer,
+        )
+    except MeteredCallError as error:
+        logger.warning("Passages were not read closely (%s)", error.error_type)
+        return None
+
+
 def _is_reachable(*, model: EmbeddingModel) -> bool:
     """The local provider knows only its own model, and no other provider knows that one."""
     local = settings.LOCAL_EMBEDDING_MODEL
@@ -138,8 +176,8 @@ def _select(
     *,
     clone: Clone,
     query: str,
-    candidates: Sequence[Candidate],
-    look: SecondLook | None,
+    look: SecondLook,
+    reading: Reading | None,
     calibration: Calibration,
     is_lexical_only: bool,
     limit: int,
@@ -148,9 +186,9 @@ def _select(
     floor, least = calibration.floor, KEPT_BELOW_FLOOR * calibration.floor
     if clone.similarity_threshold is not None:  # the expert's word: nothing below it is used
         floor = least = clone.similarity_threshold
-    look = look or SecondLook(candidates=tuple(candidates), scores=_scores(candidates, calibration))
-    ordered = sorted(look.candidates, key=lambda one: (-look.scores.get(one.chunk_id, 0.0), one.chunk_id))
-    relevance = {one.chunk_id: _relevance(one, look.evidence) for one in ordered}
+    scores = reading.scores if reading else look.scores
+    ordered = sorted(look.candidates, key=lambda one: (-scores.get(one.chunk_id, 0.0), one.chunk_id))
+    relevance = {one.chunk_id: _relevance(one, reading) for one in ordered}
     best = max(relevance.values(), default=0.0)
     usable = [one for one in ordered if best >= floor and relevance[one.chunk_id] >= least]
     kept = select_distinct(candidates=usable, limit=limit)
@@ -175,15 +213,8 @@ def _select(
     )
 
 
-def _scores(candidates: Sequence[Candidate], calibration: Calibration) -> dict[int, float]:
-    scores = fuse_scores(
-        similarities=[one.similarity for one in candidates],
-        word_ranks=[one.word_rank for one in candidates],
-        word_weight=calibration.word_weight,
-    )
-    return {one.chunk_id: score for one, score in zip(candidates, scores, strict=True)}
-
-
-def _relevance(one: Candidate, evidence: Mapping[int, float]) -> float:
-    own = relevance_of(similarity=one.similarity, word_share=one.word_share)
-    return own + evidence.get(one.chunk_id, 0.0)
+def _relevance(one: Candidate, reading: Reading | None) -> float:
+    relevance = relevance_of(similarity=one.similarity, word_share=one.word_share)
+    if reading is None or one.chunk_id not in reading.fit:
+        return relevance
+    return relevance + evidence_of(closeness=reading.closeness[one.chunk_id], fit=reading.fit[one.chunk_id])

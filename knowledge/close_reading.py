@@ -1,0 +1,209 @@
+"""Reads the best passages sentence by sentence, for embedding models whose vectors blur long texts.
+
+Static word vectors say little about a passage of 700 words: its few sentences that answer drown in the rest. Two more
+figures tell them apart, both of a passage's best run of sentences:
+- closeness: the cosine of question and three sentences in a row, -1 to 1;
+- fit: 0 to 1, how well five sentences in a row speak of the question's words. Each word counts by its rarity among the
+  sentences read; by 1 where it stands there or in the passage's headings, else by the square of the nearest word's
+  cosine (0.7 for those that the thesaurus counts as alike), so that "boss" is half found in "manager".
+Enter at `read_closely`. Everything is compared within one search, never between searches.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from math import log
+
+import numpy as np
+import numpy.typing as npt
+
+from billing.metering import Payer
+from cloneai.local_ai.thesaurus import synonyms
+from cloneai.threads import run_in_thread
+from knowledge.candidates import Candidate
+from knowledge.embedding import EmbeddingModel
+from knowledge.relevance import ReadingWeights
+from knowledge.sentences import split_sentences
+from knowledge.vector_cache import embed_short_texts
+from knowledge.word_forms import ASKING_WORDS, find_words, stem_words
+
+Vectors = npt.NDArray[np.float32]
+Scores = npt.NDArray[np.float64]
+
+MOST_PASSAGES = 30
+CLOSENESS_SENTENCES = 3
+FIT_SENTENCES = 5
+SAME_HEADING = 0.7
+SAME_BY_SENSE = 0.7  # for words that the thesaurus of the local model counts as alike
+MAX_SENTENCES = 3000
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """By chunk id. `scores` give the order; passages that were not read stand behind those that were."""
+
+    scores: Mapping[int, float]
+    closeness: Mapping[int, float]
+    fit: Mapping[int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A passage taken apart: where its sentences start in the list of all, and the words of its headings."""
+
+    first: int
+    last: int
+    headings: frozenset[str]
+
+
+async def read_closely(
+    *,
+    query: str,
+    vector: Sequence[float],
+    candidates: Sequence[Candidate],
+    scores: Mapping[int, float],
+    phrasings: Sequence[str],
+    weights: ReadingWeights,
+    language: str,
+    model: EmbeddingModel,
+    payer: Payer,
+) -> Reading:
+    """Reads the passages that `scores` puts first. Metered calls for words and sentences that are not known yet, one
+    query for their stems. Raises MeteredCallError.
+    """
+    ordered = sorted(candidates, key=lambda one: (-scores.get(one.chunk_id, 0.0), one.chunk_id))
+    read = ordered[:MOST_PASSAGES]
+    sentences, texts = _take_apart(read)
+    asked = _asked_words(query)
+    alike = {word: synonyms(word=word) for word in asked}
+    spoken = list(dict.fromkeys(word for sentence in sentences for word in find_words(sentence)))
+    in_headings = [word for text in texts for word in text.headings]
+    stems = await run_in_thread(
+        stem_words, words=[*asked, *chain(*alike.values()), *spoken, *in_headings], language=language
+    )
+    asked = [word for word in asked if stems[word]] or asked
+    spoken = [word for word in spoken if stems[word]]
+    embedded = await embed_short_texts(
+        texts=[*phrasings, *asked, *spoken, *sentences], model=model, payer=payer
+    )
+    meant, asked_rows, spoken_rows, sentence_rows = np.split(
+        embedded, np.cumsum([len(phrasings), len(asked), len(spoken)])
+    )
+    question = np.array(vector, dtype=np.float32)
+    matches = _match_words(
+        asked=[stems[word] for word in asked],
+        alike=[{stems[other] for other in alike[word]} for word in asked],
+        spoken=[stems[word] for word in spoken],
+        cosines=asked_rows @ spoken_rows.T,
+    )
+    closeness = _best_closeness(sentences=sentence_rows, texts=texts, question=question)
+    fit = _best_fit(
+        matches=matches,
+        positions={word: index for index, word in enumerate(spoken)},
+        sentences=sentences,
+        texts=texts,
+        asked=[stems[word] for word in asked],
+        stems=stems,
+    )
+    figures = [
+        (weights.similarity, [one.similarity or 0.0 for one in read]),
+        (weights.words, [one.word_rank for one in read]),
+        (weights.closeness, closeness),
+        (weights.fit, fit),
+    ]
+    if len(meant):
+        figures.append(
+            (weights.phrasings, _best_closeness(sentences=sentence_rows, texts=texts, question=_mean(meant)))
+        )
+    total = sum((weight * _standardise(values) for weight, values in figures), np.zeros(len(read)))
+    behind = {one.chunk_id: -100.0 - place for place, one in enumerate(ordered)}
+    return Reading(
+        scores=behind | {one.chunk_id: float(score) for one, score in zip(read, total, strict=True)},
+        closeness={one.chunk_id: float(value) for one, value in zip(read, closeness, strict=True)},
+        fit={one.chunk_id: float(value) for one, value in zip(read, fit, strict=True)},
+    )
+
+
+def _asked_words(query: str) -> list[str]:
+    words = list(dict.fromkeys(find_words(query)))
+    return [word for word in words if word not in ASKING_WORDS] or words
+
+
+def _take_apart(read: Sequence[Candidate]) -> tuple[list[str], list[_Text]]:
+    sentences: list[str] = []
+    texts = []
+    for one in read:
+        own = split_sentences(text=one.content)[: max(MAX_SENTENCES - len(sentences), 0)]
+        headings = frozenset(word for heading in one.headings for word in find_words(heading))
+        texts.append(_Text(first=len(sentences), last=len(sentences) + len(own), headings=headings))
+        sentences += own
+    return sentences, texts
+
+
+def _match_words(
+    *, asked: Sequence[str], alike: Sequence[set[str]], spoken: Sequence[str], cosines: Vectors
+) -> Vectors:
+    """How far each word of the question (rows) is said by each word spoken (columns): 0 to 1. Words are stems."""
+    matches: Vectors = np.maximum(cosines, 0)
+    columns: dict[str, list[int]] = {}
+    for column, stem in enumerate(spoken):
+        columns.setdefault(stem, []).append(column)
+    for row, (stem, others) in enumerate(zip(asked, alike, strict=True)):
+        near = [column for other in others for column in columns.get(other, ())]
+        matches[row, near] = np.maximum(matches[row, near], SAME_BY_SENSE)
+        matches[row, columns.get(stem, [])] = 1.0
+    return matches
+
+
+def _best_closeness(*, sentences: Vectors, texts: Sequence[_Text], question: Vectors) -> Scores:
+    sums = np.vstack([np.zeros((1, sentences.shape[1])), np.cumsum(sentences, axis=0, dtype=np.float64)])
+    best = np.zeros(len(texts))
+    for place, text in enumerate(texts):
+        if text.first == text.last:
+            continue
+        starts = np.arange(text.first, max(text.first + 1, text.last - CLOSENESS_SENTENCES + 1))
+        windows = sums[np.minimum(starts + CLOSENESS_SENTENCES, text.last)] - sums[starts]
+        lengths = np.maximum(np.linalg.norm(windows, axis=1), 1e-6)
+        best[place] = float((windows @ question / lengths).max())
+    return best
+
+
+def _best_fit(
+    *,
+    matches: Vectors,
+    positions: Mapping[str, int],
+    sentences: Sequence[str],
+    texts: Sequence[_Text],
+    asked: Sequence[str],
+    stems: Mapping[str, str],
+) -> Scores:
+    """Per passage, of its best five sentences in a row. `asked` are the stems of the question's words."""
+    words = [
+        [positions[word] for word in find_words(sentence) if word in positions] for sentence in sentences
+    ]
+    said = np.array(
+        [matches[:, columns].max(axis=1) if columns else np.zeros(len(asked)) for columns in words]
+    ).reshape(len(sentences), len(asked))
+    weights = np.array([log(1 + len(sentences) / (0.5 + count)) for count in (said >= 1.0).sum(axis=0)])
+    weights /= weights.sum() or 1.0
+    best = np.zeros(len(texts))
+    for place, text in enumerate(texts):
+        under = {stems[word] for word in text.headings}
+        by_heading = np.array([SAME_HEADING * (stem in under) for stem in asked])
+        for start in range(text.first, text.last):
+            run = said[start : min(start + FIT_SENTENCES, text.last)].max(axis=0)
+            best[place] = max(best[place], float((np.maximum(run, by_heading) ** 2) @ weights))
+    return best
+
+
+def _mean(rows: Vectors) -> Vectors:
+    mean = rows.mean(axis=0)
+    unit: Vectors = mean / max(float(np.linalg.norm(mean)), 1e-6)
+    return unit
+
+
+def _standardise(values: Sequence[float] | Scores) -> Scores:
+    """Differences from the mean in standard deviations; all 0 where nothing differs."""
+    figures = np.asarray(values, dtype=np.float64)
+    spread = float(figures.std())
+    return (figures - figures.mean()) / spread if spread > 1e-9 else np.zeros(len(figures))
