@@ -1,14 +1,17 @@
 """What staff sees of conversations: reviewers everything, experts summaries and gaps of own clones."""
 
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponseBase
+from django.urls import URLPattern, path
 from django.utils import timezone
 from unfold.decorators import display
 
+from chat.admin_receipt import show_receipt
 from chat.admin_transcript import annotate_figures, load_page
 from chat.markdown import render_markdown
 from chat.models import ChatSession, KnowledgeGap, Message, ReviewState, SessionSummary, SummaryStatus
@@ -94,6 +97,13 @@ class ChatSessionAdmin(ReadOnlyAdmin):
             ),
             summaries=session.summaries.all()[:20],
         )
+
+    def get_urls(self) -> list[URLPattern]:
+        receipt = self.admin_site.admin_view(partial(show_receipt, self))
+        return [
+            path("<uuid:session_id>/receipt/<uuid:message_id>/", receipt, name="chat_receipt"),
+            *super().get_urls(),
+        ]
 
     @display(description="Conversation", ordering="title")
     def shown_title(self, session: ChatSession) -> str:

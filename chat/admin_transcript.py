@@ -44,7 +44,7 @@ def annotate_figures(sessions: QuerySet[ChatSession]) -> QuerySet[ChatSession]:
 
 def load_page(*, session: ChatSession, number: str | None, with_replaced: bool) -> TranscriptPage:
     """The messages of one page, oldest first; at most four queries."""
-    messages = session.messages.order_by("created_at").prefetch_related("citations")
+    messages = session.messages.order_by("created_at").select_related("receipt").prefetch_related("citations")
     replaced_count = session.messages.filter(is_current=False).count()
     if not with_replaced:
         messages = messages.filter(is_current=True)

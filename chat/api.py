@@ -66,6 +66,7 @@ class SourceOut(Schema):
     similarity_score: float
     chunk_id: str
     url: str
+    is_supported: bool | None
 
 
 class AnswerOut(Schema):

@@ -15,6 +15,7 @@ from billing.metering import ChatMessage, ChatResult, Payer, TextDelta, Usage, s
 from billing.model_choice import Task, choose_model
 from billing.models import Purpose
 from chat.citations import MarkerFilter, build_citations
+from chat.claims import check_claims, mark_support
 from chat.context import AnswerContext, estimate_tokens, max_answer_tokens, max_question_tokens
 from chat.grounding import find_material, found_nothing, write_prompt
 from chat.models import Citation, Message, Role
@@ -99,14 +100,19 @@ async def stream_completion(
                 shown.append(text)
                 yield TextDelta(text)
     assert result is not None, "a stream that raises nothing ends with its result"
+    text = "".join(shown)
+    claims = await check_claims(
+        text=text, passages=prompt.context.passages, numbers=markers.numbers, clone=clone, payer=payer
+    )
     citations = await run_in_thread(
         list_citations,
         clone=clone,
         question=order.question,
-        text="".join(shown),
+        text=text,
         context=prompt.context,
         numbers=markers.numbers,
     )
+    mark_support(citations=citations, claims=claims)
     yield CompletionEnd(
         finish_reason=result.finish_reason or "stop", usage=result.usage, citations=tuple(citations)
     )

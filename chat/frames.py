@@ -112,6 +112,7 @@ def describe_sources(citations: list[Citation]) -> list[dict[str, Any]]:
             "similarity_score": round(citation.similarity_score, 4),
             "chunk_id": str(citation.chunk_id or ""),
             "url": citation.get_absolute_url(),
+            "is_supported": citation.is_supported,
         }
         for citation in citations
     ]

@@ -224,6 +224,7 @@ def describe_citations(citations: Sequence[Citation]) -> list[dict[str, Any]]:
             "similarity_score": round(citation.similarity_score, 4),
             "chunk_id": str(citation.chunk_id or ""),
             "document_id": str(citation.document_id or ""),
+            "is_supported": citation.is_supported,
         }
         for citation in citations
     ]

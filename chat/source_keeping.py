@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from django.db import DatabaseError
 
 from chat.citations import build_citations, find_citation_id
+from chat.claims import Claim, mark_support
 from chat.models import Citation, Message
 from cloneai.threads import run_in_thread
 from knowledge.models import Chunk, Document
@@ -43,9 +44,16 @@ class SourceKeeper:
         return self._urls
 
 
-def save_citations(*, message: Message, passages: Sequence[Passage], numbers: dict[int, int]) -> None:
+def save_citations(
+    *,
+    message: Message,
+    passages: Sequence[Passage],
+    numbers: dict[int, int],
+    claims: Sequence[Claim] = (),
+) -> None:
     """Saves what `build_citations` makes, over rows that were saved before. Documents may have gone meanwhile."""
     citations = build_citations(message=message, passages=passages, numbers=numbers)
+    mark_support(citations=citations, claims=claims)
     chunks = Chunk.objects.filter(pk__in=[citation.chunk_id for citation in citations])
     documents = Document.objects.filter(pk__in=[citation.document_id for citation in citations])
     chunk_ids = set(chunks.values_list("pk", flat=True))
@@ -59,5 +67,5 @@ def save_citations(*, message: Message, passages: Sequence[Passage], numbers: di
         citations,
         update_conflicts=True,
         unique_fields=["id"],
-        update_fields=["page", "focus_start", "focus_end"],
+        update_fields=["page", "focus_start", "focus_end", "is_supported"],
     )

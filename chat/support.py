@@ -43,6 +43,12 @@ def find_statements(*, answer: str, number: int) -> list[str]:
 
 def find_place(*, statement: str, content: str) -> Place | None:
     """The sentences of `content` that say what the statement says; None when nothing there resembles it."""
+    place = find_nearest(statement=statement, content=content)
+    return place if place and place.share >= LEAST_SHARE else None
+
+
+def find_nearest(*, statement: str, content: str) -> Place | None:
+    """The sentences of `content` that share most words with the statement; None without any words."""
     sentences = [(start, end, Counter(_stems(content[start:end]))) for start, end in _split(content)]
     wanted = set(_stems(statement))
     if not wanted or not sentences:
@@ -64,7 +70,7 @@ def find_place(*, statement: str, content: str) -> Place | None:
             score = share - 0.004 * max(0, length - len(wanted))
             if best is None or score > best[0]:
                 best = score, Place(start=sentences[first][0], end=sentences[last][1], share=share)
-    return best[1] if best and best[1].share >= LEAST_SHARE else None
+    return best[1] if best else None
 
 
 def _split(text: str) -> Iterator[tuple[int, int]]:

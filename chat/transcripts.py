@@ -53,7 +53,8 @@ def attach_versions(message: Message, versions: dict[UUID, Versions]) -> None:
 
 def _citations() -> Prefetch[str]:
     return Prefetch(
-        "citations", Citation.objects.only("id", "message_id", "number", "title", "page", "is_cited")
+        "citations",
+        Citation.objects.only("id", "message_id", "number", "title", "page", "is_cited", "is_supported"),
     )
 
 

@@ -13,9 +13,10 @@ from django.utils import timezone
 from billing.metering import ChatMessage, MeteredCallError
 from billing.model_choice import Task, choose_model
 from billing.models import CostRecord, Purpose
+from chat.claims import Claim
 from chat.context import estimate_tokens, max_question_tokens
 from chat.grounding import found_nothing
-from chat.models import ChatSession, KnowledgeGap, Message, MessageStatus, Role
+from chat.models import AnswerReceipt, ChatSession, KnowledgeGap, Message, MessageStatus, Role
 from chat.source_keeping import save_citations
 from chat.titles import first_title
 from clones.models import Clone
@@ -198,6 +199,8 @@ def save_answer(
     passages: Sequence[Passage],
     numbers: dict[int, int],
     search: SearchResult | None,
+    claims: Sequence[Claim],
+    receipt: AnswerReceipt,
     failure: MeteredCallError | None,
     figures: AnswerFigures,
 ) -> Message:
@@ -235,7 +238,8 @@ def save_answer(
             raise ConversationGone
         answer.save(update_fields=WRITTEN_AT_THE_END)
         if text and not is_gap:
-            save_citations(message=answer, passages=passages, numbers=numbers)
+            save_citations(message=answer, passages=passages, numbers=numbers, claims=claims)
+        receipt.save()
         if is_gap and failure is None and answer.reply_to is not None:
             KnowledgeGap.objects.get_or_create(
                 message=answer, defaults={"clone": answer.session.clone, "question": answer.reply_to.content}

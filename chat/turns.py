@@ -16,10 +16,12 @@ from django.db import OperationalError
 from billing.metering import MeteredCallError, Payer, TextDelta, stream_chat
 from billing.models import Purpose
 from chat.citations import MarkerFilter
+from chat.claims import Claim, check_claims
 from chat.context import AnswerContext, max_answer_tokens
 from chat.frames import error_frame, final_frame, start_frame, user_message_frame
 from chat.grounding import find_material, write_prompt
-from chat.models import ChatSession, Message, MessageStatus
+from chat.models import AnswerReceipt, ChatSession, Message, MessageStatus
+from chat.receipts import build_receipt
 from chat.source_keeping import SourceKeeper
 from chat.streaming import AnswerWriter, send_to_session, send_to_writer, spawn
 from chat.titles import begin_title
@@ -74,6 +76,8 @@ class Draft:
     markers: MarkerFilter = field(default_factory=lambda: MarkerFilter(passage_count=0))
     model: str = ""
     first_text_at: float | None = None
+    found_at: float | None = None
+    claims: tuple[Claim, ...] = ()
 
     @property
     def clone(self) -> Clone:
@@ -180,6 +184,13 @@ async def _write_answer(*, answer_id: UUID, question: Message | None) -> None:
         failure = await _compose_until_stopped(draft)
         await draft.show(draft.markers.flush())
         await writer.flush()
+        draft.claims = await check_claims(
+            text=writer.text,
+            passages=draft.context.passages if draft.context else (),
+            numbers=draft.markers.numbers,
+            clone=draft.clone,
+            payer=draft.payer,
+        )
         finished = await _save(draft, failure)
     if failure is not None:
         await send_to_session(session_id=session_id, frame=_describe_failure(failure, answer_id))
@@ -204,6 +215,7 @@ async def _compose(draft: Draft) -> None:
     clone, question = draft.clone, draft.question
     history = await run_in_thread(load_history, answer=draft.answer)
     draft.search = await find_material(clone=clone, question=question, history=history, payer=draft.payer)
+    draft.found_at = time.monotonic()
     prompt = await run_in_thread(
         write_prompt, clone=clone, question=question, history=history, search=draft.search
     )
@@ -257,6 +269,8 @@ def _finish(draft: Draft, failure: MeteredCallError | None) -> Message:
         passages=draft.context.passages if draft.context else (),
         numbers=draft.markers.numbers,
         search=draft.search,
+        claims=draft.claims,
+        receipt=_build_receipt(draft),
         failure=failure,
         figures=AnswerFigures(
             model=draft.model,
@@ -265,6 +279,22 @@ def _finish(draft: Draft, failure: MeteredCallError | None) -> Message:
             if draft.first_text_at
             else None,
         ),
+    )
+
+
+def _build_receipt(draft: Draft) -> AnswerReceipt:
+    moments = {"search": draft.found_at, "first_text": draft.first_text_at, "total": time.monotonic()}
+    return build_receipt(
+        message=draft.answer,
+        question=draft.question,
+        search=draft.search,
+        given=draft.context.passages if draft.context else (),
+        prompt=draft.context.messages if draft.context else (),
+        claims=draft.claims,
+        timings_ms={
+            name: _milliseconds(draft.started_at, moment) if moment else None
+            for name, moment in moments.items()
+        },
     )
 
 

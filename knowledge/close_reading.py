@@ -44,7 +44,6 @@ class Reading:
 
     scores: Mapping[int, float]
     closeness: Mapping[int, float]
-    fit: Mapping[int, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,7 @@ async def read_closely(
         asked=[stems[word] for word in asked],
         stems=stems,
     )
-    figures = [
+    figures: list[tuple[float, Sequence[float] | Scores]] = [
         (weights.similarity, [one.similarity or 0.0 for one in read]),
         (weights.words, [one.word_rank for one in read]),
         (weights.closeness, closeness),
@@ -120,7 +119,6 @@ async def read_closely(
     return Reading(
         scores=behind | {one.chunk_id: float(score) for one, score in zip(read, total, strict=True)},
         closeness={one.chunk_id: float(value) for one, value in zip(read, closeness, strict=True)},
-        fit={one.chunk_id: float(value) for one, value in zip(read, fit, strict=True)},
     )
 
 

@@ -17,8 +17,12 @@ from knowledge.candidates import Candidate
 # either (see DECISIONS and `benchmarks/`): relevance = similarity + half the word share.
 WORDS_IN_RELEVANCE = 0.5
 KEPT_BELOW_FLOOR = 0.5
+MOST_RELEVANT = 0.99  # nothing is certain: an expert's threshold of 1 uses nothing
 # The best three sentences of a passage on something else come about this close.
 CLOSENESS_BY_CHANCE = 0.29
+LEAST_EVIDENCE = (
+    -0.05
+)  # sentences in other words speak hardly against a passage that has the question's words
 QUALITY_STEPS = ((0.45, "excellent"), (0.20, "good"), (0.08, "fair"))
 
 
@@ -43,13 +47,14 @@ class Calibration:
     `sure`: below this relevance a search whose words do not fit either gets a second look (`knowledge.second_look`);
     there `phrasing_word_weight` is the word list's share for other phrasings. With `reading` the best passages are
     read sentence by sentence (`knowledge.close_reading`); without, a hosted model's vectors are trusted and its price
-    is saved.
+    is saved. `same_sense` is the cosine from which two sentences say the same in other words (`chat.claims`).
     """
 
     floor: float
     word_weight: float
     sure: float
     phrasing_word_weight: float = 0.45
+    same_sense: float = 0.55
     reading: ReadingWeights | None = None
 
 
@@ -62,6 +67,7 @@ CALIBRATIONS = {
         word_weight=0.45,
         sure=0.60,
         phrasing_word_weight=0.8,
+        same_sense=0.6,
         reading=ReadingWeights(similarity=0.34, words=0.08, closeness=0.28, fit=0.30, phrasings=0.10),
     ),
     "text-embedding-3-large": Calibration(floor=0.35, word_weight=0.30, sure=0.50),
@@ -98,9 +104,9 @@ def relevance_of(*, similarity: float | None, word_share: float) -> float:
     return similarity + WORDS_IN_RELEVANCE * word_share
 
 
-def evidence_of(*, closeness: float, fit: float) -> float:
-    """What close reading adds to a passage's relevance; both figures of a passage on something else come to about 0."""
-    return closeness - CLOSENESS_BY_CHANCE + 0 * fit
+def evidence_of(*, closeness: float) -> float:
+    """What close reading adds to a passage's relevance; about 0 for a passage on something else."""
+    return max(closeness - CLOSENESS_BY_CHANCE, LEAST_EVIDENCE)
 
 
 def fuse_scores(

@@ -25,6 +25,7 @@ from knowledge.overlaps import select_distinct
 from knowledge.passages import Passage, as_passages, with_true_pages
 from knowledge.relevance import (
     KEPT_BELOW_FLOOR,
+    MOST_RELEVANT,
     Calibration,
     RetrievalQuality,
     calibration_for,
@@ -215,6 +216,8 @@ def _select(
 
 def _relevance(one: Candidate, reading: Reading | None) -> float:
     relevance = relevance_of(similarity=one.similarity, word_share=one.word_share)
-    if reading is None or one.chunk_id not in reading.fit:
-        return relevance
-    return relevance + evidence_of(closeness=reading.closeness[one.chunk_id], fit=reading.fit[one.chunk_id])
+    if reading is None or one.chunk_id not in reading.closeness:
+        evidence = 0.0
+    else:
+        evidence = evidence_of(closeness=reading.closeness[one.chunk_id])
+    return min(max(relevance + evidence, 0.0), MOST_RELEVANT)

@@ -38,3 +38,8 @@ async def embed_short_texts(*, texts: Sequence[str], model: EmbeddingModel, paye
         _known.clear()
     _known.update({(model, text): row for text, row in rows.items() if row is not None})
     return np.array([rows[text] for text in texts], dtype=np.float32).reshape(len(texts), -1)
+
+
+def forget_all() -> None:
+    """For tests: the next search asks the provider again."""
+    _known.clear()

@@ -132,6 +132,7 @@ async def test_markers_are_checked_and_renumbered(
         "similarity_score",
         "chunk_id",
         "document_id",
+        "is_supported",
     }
     assert (citation["number"], citation["title"], citation["page"]) == (1, "Notes", 1)
 

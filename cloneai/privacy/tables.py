@@ -139,6 +139,13 @@ TABLES = (
         title="The sources under the answers you got",
     ),
     PersonalTable(
+        name="receipts",
+        model="chat.AnswerReceipt",
+        path="message__session__user",
+        title="How the answers you got came about",
+        hidden=("prompt", "passages"),  # the expert's material; what was cited of it is in the sources
+    ),
+    PersonalTable(
         name="summaries",
         model="chat.SessionSummary",
         path="session__user",

@@ -13,6 +13,7 @@ from billing.tests.fake_provider import FakeProvider, Handler
 from clones.models import Clone
 from knowledge.leases import claim_document
 from knowledge.models import Chunk, ChunkEmbedding, Document, DocumentPage
+from knowledge.relevance import MOST_RELEVANT
 from knowledge.retrieval import SearchResult, search_passages
 from knowledge.tests.conftest import MEETINGS, SLEEP, SOURDOUGH, ingest, store
 from knowledge.tests.made_documents import make_pdf
@@ -66,7 +67,7 @@ def test_passage_carries_its_place_and_both_figures(library: Clone):
     assert (best.page, best.page_end, best.document_version) == (1, 1, chunk.version)
     assert 0 < best.similarity_score <= 1
     assert 0 < best.lexical_rank <= 1
-    assert best.relevance == pytest.approx(best.similarity_score + best.lexical_rank / 2, abs=1e-3)
+    assert best.relevance == MOST_RELEVANT  # its words, its sense and its best sentences all fit
 
 
 @pytest.mark.parametrize("question", ["Who won the football world cup in 1974?", "kubernetes ingress yaml"])
@@ -92,8 +93,7 @@ def test_expert_s_threshold_replaces_the_calibrated_floor(library: Clone):
     assert search(library, "sleep").quality.status == "no_context"
     library.similarity_threshold = 0.0
     result = search(library, "sleep")
-    assert len(result.passages) == 2
-    assert all(passage.relevance >= 0 for passage in result.passages)
+    assert len(result.passages) == 3  # whatever was found, also what speaks of something else
 
 
 @pytest.mark.parametrize("query", ["", "   ", "?!", "' | & ! :* \\ <-> (", "\x00"])

@@ -12,7 +12,8 @@ from knowledge.candidates import Candidate
 from knowledge.models import Document
 from knowledge.relevance import calibration_for
 from knowledge.retrieval import SearchResult, search_passages
-from knowledge.second_look import is_poor, split_sentences
+from knowledge.second_look import is_poor
+from knowledge.sentences import split_sentences
 from knowledge.tests.conftest import MEETINGS, SLEEP, SOURDOUGH, ingest, store
 
 LOCAL = calibration_for(model="local-wordllama-256")

@@ -216,6 +216,7 @@ def admin_page(path: str, method: str = "GET", **fields: Any) -> Row:
 
 
 DOCUMENT_PAGE = "knowledge/document/<uuid:document_id>/"
+RECEIPT_PAGE = "chat/chatsession/<uuid:session_id>/receipt/<uuid:message_id>/"
 IN_ADMIN = give(200, *STAFF)
 NO_ADMIN = give(403, EXPERT, OTHER_EXPERT, REVIEWER)
 ADMIN_PAGES = [
@@ -243,6 +244,7 @@ ADMIN_PAGES = [
     admin_page("billing/costrecord/report/", allow=IN_ADMIN, data={"group_by": "user", "format": "csv"}),
     admin_page("billing/costrecord/performance/", allow=IN_ADMIN),
     admin_page("billing/costrecord/performance/", allow=IN_ADMIN, data={"format": "csv"}),
+    admin_page(RECEIPT_PAGE, kind="answer", allow=give(200, REVIEWER, ADMIN)),
     admin_page("knowledge/document/status/", allow=IN_ADMIN, data={"id": "{document}"}),
     admin_page(f"{DOCUMENT_PAGE}text/", kind="document", allow=give(200, EXPERT, ADMIN)),
     admin_page(f"{DOCUMENT_PAGE}passages/", kind="document", allow=give(200, EXPERT, ADMIN)),
