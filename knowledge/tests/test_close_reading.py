@@ -40,14 +40,14 @@ def search(clone: Clone, query: str) -> SearchResult:
 
 def test_other_words_for_the_same_are_found_in_the_middle_of_a_long_passage(library: Clone):
     library.similarity_threshold = 0.0  # the order is what counts here
-    best = search(library, "Is it fine to shout at my boss?").passages[0]
+    best = search(library, "Is shouting at my boss in a meeting fine?").passages[0]
     assert "Never shout" in best.content
 
 
 def test_second_search_asks_only_for_what_is_new(library: Clone):
-    search(library, "Is it fine to shout at my boss?")
+    search(library, "Is shouting at my boss in a meeting fine?")
     before = CostRecord.objects.count()
-    search(library, "Is it fine to shout at my boss?")
+    search(library, "Is shouting at my boss in a meeting fine?")
     assert CostRecord.objects.count() - before <= 3  # the question; phrasings and their vectors at most
 
 
