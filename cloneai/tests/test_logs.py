@@ -65,6 +65,7 @@ async def test_asking_for_the_person_makes_no_query(rf: RequestFactory):
         "postgresql://user:hunter2@host/db",
         "/accounts/password/reset/key/1-hunter2/",
         "/accounts/confirm-email/hunter2/",
+        'null value in column "role" violates not-null constraint\nDETAIL:  Failing row contains (7, hunter2).',
     ],
 )
 def test_secrets_are_taken_out_of_messages_and_traces(secret: str):
