@@ -22,7 +22,7 @@ VALUE_WIDTH = 90
 LONGEST_NAME = 32
 
 Number = Decimal | int | float
-Format = Callable[[float], str]
+Format = Callable[[Number], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,9 +126,11 @@ def draw_ranking(*, title: str, rows: Sequence[tuple[str, Number]], show: Format
     bars, labels = [], []
     for number, (name, value) in enumerate(rows):
         y = TOP + number * ROW_HEIGHT
-        width = float(value) / highest * room
+        width = (
+            float(value) / highest * room
+        )  # floats are for drawing only: what is written is the figure itself
         text = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
-        shown = show(float(value))
+        shown = show(value)
         bars.append(
             Bar(
                 x=NAME_WIDTH, y=y, width=width, height=ROW_HEIGHT - 8, style="first", title=f"{name}: {shown}"
@@ -179,10 +181,10 @@ def _stack(
     for number, name in enumerate(names):
         bottom = float(HEIGHT - BOTTOM)
         for series in columns:
-            value = float(series.values[number] or 0)
+            value = series.values[number] or 0
             if value <= 0:
                 continue
-            height = max(1.0, height_of(value))
+            height = max(1.0, height_of(float(value)))
             bottom -= height
             yield Bar(
                 x=LEFT + number * step + gap / 2,
