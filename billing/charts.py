@@ -1,7 +1,8 @@
 """Charts as plain geometry for `templates/admin/billing/_chart.html`, which draws them as SVG without any script.
 
 Every chart stands beside a table with the same figures, which is what assistive technology reads. Units are
-those of the SVG's own coordinates; colours are CSS classes.
+those of the SVG's own coordinates; colours are CSS classes. Floats are for drawing only: what is written is the
+figure itself.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -126,9 +127,7 @@ def draw_ranking(*, title: str, rows: Sequence[tuple[str, Number]], show: Format
     bars, labels = [], []
     for number, (name, value) in enumerate(rows):
         y = TOP + number * ROW_HEIGHT
-        width = (
-            float(value) / highest * room
-        )  # floats are for drawing only: what is written is the figure itself
+        width = float(value) / highest * room
         text = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
         shown = show(value)
         bars.append(
