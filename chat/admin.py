@@ -8,13 +8,13 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import URLPattern, path
-from django.utils import timezone
 from unfold.decorators import display
 
+from chat.admin_gaps import KnowledgeGapAdmin
 from chat.admin_receipt import show_receipt
 from chat.admin_transcript import annotate_figures, load_page
 from chat.markdown import render_markdown
-from chat.models import ChatSession, KnowledgeGap, Message, ReviewState, SessionSummary, SummaryStatus
+from chat.models import ChatSession, Message, ReviewState, SessionSummary, SummaryStatus
 from chat.summaries import request_summary
 from cloneai.accounts.admin_access import (
     EXPERT,
@@ -27,6 +27,8 @@ from cloneai.accounts.admin_access import (
     record_action,
 )
 from clones.admin_filters import OwnCloneFilter, SessionCloneFilter
+
+__all__ = ["ChatSessionAdmin", "KnowledgeGapAdmin", "SessionSummaryAdmin"]
 
 STATUS_COLOURS = {"Waiting": "info", "Being written": "info", "Ready": "success", "Failed": "danger"}
 REVIEW_COLOURS = {"New": "warning", "In review": "info", "Done": "success"}
@@ -219,37 +221,3 @@ class SessionSummaryAdmin(RoleAdmin):
     @display(description="Review", ordering="review_state", label=REVIEW_COLOURS)
     def shown_review(self, summary: SessionSummary) -> str:
         return summary.get_review_state_display()
-
-
-@admin.register(KnowledgeGap)
-class KnowledgeGapAdmin(RoleAdmin):
-    """Questions that the material did not answer; the expert uploads something and closes them."""
-
-    viewed_by = (EXPERT,)
-    changed_by = added_by = deleted_by = NOBODY
-    rows = "editable_by"
-    list_display = ("question", "clone", "asked_by", "created_at", "state")
-    list_select_related = ("clone", "message__session__user")
-    list_filter = (OwnCloneFilter, ("closed_at", admin.EmptyFieldListFilter), "created_at")
-    search_fields = ("question",)
-    fields = ("question", "clone", "asked_by", "created_at", "closed_at")
-    actions = ("close", "reopen")
-    change_form_outer_before_template = "admin/chat/gap.html"
-
-    @admin.action(description="Close", permissions=["view"])
-    def close(self, request: StaffRequest, queryset: QuerySet[KnowledgeGap]) -> None:
-        closed = queryset.filter(closed_at=None).update(closed_at=timezone.now())
-        self.message_user(request, f"{closed} questions closed.", messages.SUCCESS)
-
-    @admin.action(description="Open again", permissions=["view"])
-    def reopen(self, request: StaffRequest, queryset: QuerySet[KnowledgeGap]) -> None:
-        reopened = queryset.exclude(closed_at=None).update(closed_at=None)
-        self.message_user(request, f"{reopened} questions opened again.", messages.SUCCESS)
-
-    @display(description="Asked by")
-    def asked_by(self, gap: KnowledgeGap) -> str:
-        return gap.message.session.user.pseudonym
-
-    @display(description="State", ordering="closed_at", label={"Open": "warning", "Closed": "success"})
-    def state(self, gap: KnowledgeGap) -> str:
-        return "Closed" if gap.closed_at else "Open"

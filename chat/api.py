@@ -7,6 +7,7 @@ from uuid import UUID
 from django.shortcuts import get_object_or_404
 from ninja import Field, Query, Router, Schema, Status
 
+from chat.feedback import save_feedback
 from chat.frames import describe_answer
 from chat.models import ChatSession, Message, MessageStatus, Role, SessionSummary
 from chat.sessions import create_session, end_session
@@ -178,9 +179,9 @@ async def send_message(request: MemberRequest, payload: MessageIn) -> dict[str, 
 @router.post("/messages/{uuid:message_id}/feedback", response={200: MessageOut})
 def give_feedback(request: MemberRequest, message_id: UUID, payload: FeedbackIn) -> Message:
     sessions = ChatSession.objects.visible_to(request.user)
-    message = get_object_or_404(Message, pk=message_id, role=Role.ASSISTANT, session__in=sessions)
-    message.rating, message.rating_comment = payload.rating, payload.comment
-    message.save(update_fields=["rating", "rating_comment"])
+    answers = Message.objects.select_related("reply_to", "session__clone")
+    message = get_object_or_404(answers, pk=message_id, role=Role.ASSISTANT, session__in=sessions)
+    save_feedback(answer=message, rating=payload.rating, comment=payload.comment)
     return message
 
 

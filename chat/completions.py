@@ -49,11 +49,15 @@ class CompletionOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompletionEnd:
-    """How the answer ended. The citations are unsaved and carry the numbers that the text shows."""
+    """How the answer ended. The citations are unsaved and carry the numbers that the text shows.
+
+    `gap_query` is what was searched for when the material held no answer; None when it did.
+    """
 
     finish_reason: str
     usage: Usage
     citations: tuple[Citation, ...]
+    gap_query: str | None = None
 
 
 async def stream_completion(
@@ -77,7 +81,8 @@ async def stream_completion(
     )
     if prompt is None:
         yield TextDelta(clone.no_answer_text)
-        yield CompletionEnd(finish_reason="stop", usage=NO_USAGE, citations=())
+        gap_query = search.query_used if search else None
+        yield CompletionEnd(finish_reason="stop", usage=NO_USAGE, citations=(), gap_query=gap_query)
         return
     markers = MarkerFilter(passage_count=len(prompt.context.passages))
     longest = max_answer_tokens(clone=clone)
@@ -104,7 +109,7 @@ async def stream_completion(
     claims = await check_claims(
         text=text, passages=prompt.context.passages, numbers=markers.numbers, clone=clone, payer=payer
     )
-    citations = await run_in_thread(
+    found = await run_in_thread(
         list_citations,
         clone=clone,
         question=order.question,
@@ -112,9 +117,12 @@ async def stream_completion(
         context=prompt.context,
         numbers=markers.numbers,
     )
-    mark_support(citations=citations, claims=claims)
+    mark_support(citations=found or [], claims=claims)
     yield CompletionEnd(
-        finish_reason=result.finish_reason or "stop", usage=result.usage, citations=tuple(citations)
+        finish_reason=result.finish_reason or "stop",
+        usage=result.usage,
+        citations=tuple(found or ()),
+        gap_query=search.query_used if search and found is None else None,
     )
 
 
@@ -132,10 +140,10 @@ def check_length(*, clone: Clone, order: CompletionOrder) -> None:
 
 def list_citations(
     *, clone: Clone, question: str, text: str, context: AnswerContext, numbers: dict[int, int]
-) -> list[Citation]:
-    """What a conversation would save with this answer; nothing when the answer found nothing."""
+) -> list[Citation] | None:
+    """What a conversation would save with this answer; None when the material held no answer."""
     if found_nothing(clone=clone, question=question, text=text, passages=context.passages, numbers=numbers):
-        return []
+        return None
     answer = Message(role=Role.ASSISTANT, content=text)
     return build_citations(message=answer, passages=context.passages, numbers=numbers)
 

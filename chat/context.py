@@ -12,6 +12,7 @@ from django.conf import settings
 
 from billing.metering import ChatMessage
 from billing.tokens import count_chat_tokens, count_tokens
+from chat.memories import asks_about_member
 from chat.prompts import (
     PromptPassage,
     build_general_prompt,
@@ -80,9 +81,13 @@ def build_context(
     history: Sequence[ChatMessage],
     passages: Sequence[Passage],
     wishes: str = "",
+    memory_block: str = "",
 ) -> AnswerContext:
-    """Chooses what fits. `history` is oldest first and does not hold the question; `wishes`: see `build_persona`."""
-    persona = build_persona(clone=clone, wishes=wishes)
+    """Chooses what fits. `history` is oldest first and does not hold the question; `wishes`: see `build_persona`.
+
+    `memory_block` (see `chat.memory_prompts`) stands behind everything else in the system message.
+    """
+    persona = build_persona(clone=clone, wishes=wishes) + memory_block
     persona_tokens = count_tokens(persona, model=model) + RESERVED_FOR_RULES_TOKENS
     left = settings.MAX_CONTEXT_LENGTH - persona_tokens - count_tokens(question, model=model)
     chosen = _choose_passages(passages=passages, budget_tokens=int(left * PASSAGE_SHARE), model=model)
@@ -97,10 +102,12 @@ def build_context(
             ],
             wishes=wishes,
         )
-    elif is_small_talk(question):
+    elif is_small_talk(question) or (memory_block and asks_about_member(question)):
         system = build_small_talk_prompt(clone=clone, wishes=wishes)
     else:
         system = build_general_prompt(clone=clone, wishes=wishes)
+    if memory_block:
+        system = f"{system}\n\n{memory_block}"
     fixed = [ChatMessage("system", system), ChatMessage("user", question)]
     left = settings.MAX_CONTEXT_LENGTH - count_chat_tokens(fixed, model=model)
     messages = (fixed[0], *_choose_history(history=history, budget_tokens=left, model=model), fixed[1])

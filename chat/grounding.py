@@ -10,6 +10,8 @@ from billing.metering import ChatMessage, Payer
 from billing.model_choice import Task, chat_complexity, choose_model
 from chat.context import AnswerContext, build_context, is_small_talk
 from chat.followups import question_to_search
+from chat.memories import Recalled, asks_about_member
+from chat.memory_prompts import build_memory_block
 from clones.models import Clone
 from knowledge.retrieval import Passage, SearchResult, search_passages
 
@@ -27,9 +29,9 @@ async def find_material(
 ) -> SearchResult | None:
     """Searches the clone's passages for the question, or for what it means after `history` (oldest first).
 
-    None for small talk, which needs no passage. Raises MeteredCallError.
+    None for small talk and for questions about the member, whose answers stand in no passage. Raises MeteredCallError.
     """
-    if is_small_talk(question):
+    if is_small_talk(question) or asks_about_member(question):
         return None
     query = await question_to_search(question=question, history=history, payer=payer)
     return await search_passages(clone=clone, query=query, payer=payer)
@@ -42,6 +44,7 @@ def write_prompt(
     history: Sequence[ChatMessage],
     search: SearchResult | None,
     wishes: str = "",
+    memories: Sequence[Recalled] = (),
 ) -> Prompt | None:
     """Chooses the model and fills its context. Counts tokens, so call it in a thread.
 
@@ -56,7 +59,17 @@ def write_prompt(
         override=clone.chat_model,
     )
     context = build_context(
-        clone=clone, model=model, question=question, history=history, passages=passages, wishes=wishes
+        clone=clone,
+        model=model,
+        question=question,
+        history=history,
+        passages=passages,
+        wishes=wishes,
+        memory_block=build_memory_block(
+            name=clone.name,
+            memories=[memory.text for memory in memories],
+            is_asked_for=asks_about_member(question),
+        ),
     )
     if clone.is_strict and search is not None and not context.passages:
         return None
@@ -68,4 +81,5 @@ def found_nothing(
 ) -> bool:
     """No passage was good enough, or the answer says so in the clone's own "no answer" words."""
     says_so = not numbers and " ".join(clone.no_answer_text.split()) in " ".join(text.split())
-    return not is_small_talk(question) and (not passages or says_so)
+    needs_none = is_small_talk(question) or asks_about_member(question)
+    return not needs_none and (not passages or says_so)

@@ -1,4 +1,4 @@
-"""Conversations: sessions, messages, the sources behind answers, summaries and knowledge gaps."""
+"""Conversations: sessions, messages, the sources behind answers, and summaries. Memories and gaps: the files beside."""
 
 import uuid
 from typing import Self
@@ -7,13 +7,36 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.urls import reverse
 from django.utils import timezone
 
+from chat.gap_models import GapQuestion, GapReason, KnowledgeGap
+from chat.memory_models import ACTIVE_STATES, Memory, MemoryKind, MemoryPause, MemoryState
 from cloneai.accounts.models import User
 from clones.models import Clone
 from knowledge.models import Chunk, Document
+
+__all__ = [
+    "ACTIVE_STATES",
+    "AnswerReceipt",
+    "ChatSession",
+    "Citation",
+    "GapQuestion",
+    "GapReason",
+    "KnowledgeGap",
+    "Memory",
+    "MemoryKind",
+    "MemoryPause",
+    "MemoryState",
+    "Message",
+    "MessageStatus",
+    "ReviewState",
+    "Role",
+    "SessionSummary",
+    "SummaryStatus",
+    "SummaryType",
+]
 
 
 class ChatSessionQuerySet(models.QuerySet["ChatSession"]):
@@ -46,6 +69,10 @@ class ChatSession(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     last_activity_at = models.DateTimeField(default=timezone.now, editable=False)
     ended_at = models.DateTimeField(null=True, blank=True, editable=False)
+    is_remembered = models.BooleanField(default=True, help_text="False: nothing of it goes into the memory.")
+    settled_at = models.DateTimeField(
+        null=True, editable=False, help_text="Activity up to here has its summary and its memories."
+    )
 
     objects = ChatSessionQuerySet.as_manager()
 
@@ -55,6 +82,11 @@ class ChatSession(models.Model):
         indexes = [
             models.Index(fields=["user", "-last_activity_at"], name="session_by_user"),
             models.Index(fields=["clone", "-last_activity_at"], name="session_by_clone"),
+            models.Index(
+                fields=["last_activity_at"],
+                condition=Q(settled_at=None) | Q(settled_at__lt=F("last_activity_at")),
+                name="session_unsettled",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -117,6 +149,9 @@ class Message(models.Model):
     error_retry_after_seconds = models.PositiveIntegerField(null=True)
     rating = models.SmallIntegerField(null=True, blank=True, choices=[(1, "Helpful"), (-1, "Not helpful")])
     rating_comment = models.TextField(max_length=2000, blank=True)
+    is_distress = models.BooleanField(
+        default=False, editable=False, help_text="Words of distress or self-harm: help was shown at once."
+    )
 
     class Meta:
         ordering = ["created_at"]
@@ -235,6 +270,12 @@ class SessionSummary(models.Model):
     error_message = models.TextField(blank=True)
     review_state = models.CharField(max_length=10, choices=ReviewState, default=ReviewState.NEW)
     review_note = models.TextField(blank=True)
+    assignee = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    done_items = ArrayField(
+        models.PositiveSmallIntegerField(), default=list, blank=True, editable=False
+    )  # numbers, from 0, of the action items that the member has ticked
     started_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     finished_at = models.DateTimeField(null=True, editable=False)
@@ -247,29 +288,6 @@ class SessionSummary(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_summary_type_display()} summary of {self.session}"
-
-
-class KnowledgeGapQuerySet(models.QuerySet["KnowledgeGap"]):
-    def editable_by(self, user: User | AnonymousUser) -> Self:
-        return self.filter(clone__in=Clone.objects.editable_by(user))
-
-
-class KnowledgeGap(models.Model):
-    """A question that the clone's material did not answer."""
-
-    clone = models.ForeignKey(Clone, on_delete=models.CASCADE, related_name="knowledge_gaps")
-    message = models.OneToOneField(Message, on_delete=models.CASCADE, related_name="knowledge_gap")
-    question = models.TextField()
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    closed_at = models.DateTimeField(null=True, blank=True)
-
-    objects = KnowledgeGapQuerySet.as_manager()
-
-    class Meta:
-        ordering = ["-created_at"]
-
-    def __str__(self) -> str:
-        return self.question[:100]
 
 
 class AnswerReceiptQuerySet(models.QuerySet["AnswerReceipt"]):

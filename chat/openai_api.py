@@ -21,6 +21,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from billing.metering import MeteredCallError, TextDelta
 from chat.completions import CompletionEnd, ContextTooLong, stream_completion
+from chat.gaps import record_api_gap
 from chat.openai_format import (
     ApiError,
     CompletionWriter,
@@ -118,7 +119,13 @@ async def create_completion(request: HttpRequest, user: User) -> HttpResponseBas
         model=clone.slug,
         includes_usage=bool(asked.stream_options and asked.stream_options.include_usage),
     )
-    events = stream_completion(clone=clone, user=user, order=read_order(asked))
+    order = read_order(asked)
+    events = note_gap(
+        stream_completion(clone=clone, user=user, order=order),
+        clone=clone,
+        user=user,
+        question=order.question,
+    )
     if not asked.stream:
         return JsonResponse(await collect(events=events, writer=writer))
     try:
@@ -132,6 +139,17 @@ async def create_completion(request: HttpRequest, user: User) -> HttpResponseBas
 @csrf_exempt
 async def unknown_address(request: HttpRequest) -> HttpResponseBase:
     return answer_error(ApiError(404, f"Invalid URL ({request.method} {request.path})", code="unknown_url"))
+
+
+async def note_gap(events: Events, *, clone: Clone, user: User, question: str) -> Events:
+    """The same events; what the material did not answer is kept for the clone's expert."""
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, CompletionEnd) and event.gap_query is not None:
+                await run_in_thread(
+                    record_api_gap, clone=clone, user=user, question=question, query=event.gap_query
+                )
+            yield event
 
 
 async def collect(*, events: Events, writer: CompletionWriter) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from django.db import transaction
 from django.utils import timezone
 
-from chat.models import ChatSession, Message, MessageStatus, Role, SummaryType
-from chat.summaries import request_summary
+from chat.models import ChatSession, Memory
+from chat.settling import settle
 from cloneai.accounts.models import User
 from clones.models import Clone
 
@@ -15,17 +15,19 @@ def create_session(*, user: User, clone: Clone) -> ChatSession:
 
 
 def end_session(*, session: ChatSession) -> None:
-    """Closes the conversation and, when something was said, queues its detailed summary; once."""
+    """Closes the conversation and, when something was said since it was last settled, queues what remains of it."""
     with transaction.atomic():
         ended = ChatSession.objects.filter(pk=session.pk, ended_at=None).update(ended_at=timezone.now())
-        if ended and _has_answers(session):
-            request_summary(session=session, summary_type=SummaryType.DETAILED)
-    session.refresh_from_db(fields=["ended_at"])
+        if ended:
+            session.refresh_from_db(fields=["settled_at", "is_remembered"])
+            settle(session=session)
+    session.refresh_from_db(fields=["ended_at", "settled_at"])
 
 
-def _has_answers(session: ChatSession) -> bool:
-    return (
-        Message.objects.filter(session=session, role=Role.ASSISTANT, is_current=True)
-        .exclude(status=MessageStatus.FAILED)
-        .exists()
-    )
+def set_remembered(*, session: ChatSession, is_remembered: bool) -> None:
+    """Whether the conversation may use and leave memories. Switched off, what it left already goes."""
+    with transaction.atomic():
+        ChatSession.objects.filter(pk=session.pk).update(is_remembered=is_remembered)
+        if not is_remembered:
+            Memory.objects.filter(message__session=session).delete()
+    session.is_remembered = is_remembered

@@ -2,28 +2,30 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django_q.tasks import async_task
-from pydantic import BaseModel
 
-from billing.metering import MeteredCallError, Payer, complete_structured
-from billing.model_choice import Complexity, Task, choose_model
-from billing.models import Purpose
-from chat.models import ChatSession, Message, Role, SessionSummary, SummaryStatus
-from chat.prompts import build_summary_messages
-from chat.summary_schemas import SCHEMA_VERSION, SCHEMAS
+from billing.errors import AnswerRefused, AnswerUnusable
+from billing.metering import MeteredCallError
+from chat.models import ChatSession, GapReason, Message, SessionSummary, SummaryStatus
+from chat.summary_schemas import SCHEMA_VERSION
+from chat.summary_writing import write_structured_summary
+from cloneai.threads import run_in_thread
 
 logger = logging.getLogger(__name__)
 
-MAX_SUMMARY_TOKENS = 1500
-STALE_AFTER = timedelta(minutes=8)
-TEMPERATURE = 0.3
+STALE_AFTER = timedelta(minutes=8)  # longer than one call may take; each finished part starts it anew
+LOST_AFTER = timedelta(hours=1)
+NOTHING_SAID = "Nothing was said in this conversation that could be summarised."
+REFUSED = "The model declined to summarise this conversation. You can try again."
+UNUSABLE = "The summary that came was cut off or incomplete, so it is not shown. Try again."
 
 
 def request_summary(*, session: ChatSession, summary_type: str) -> SessionSummary:
@@ -51,77 +53,50 @@ def write_summary(*, summary_id: UUID) -> None:
         return
     summary = SessionSummary.objects.select_related("session__clone").get(pk=summary_id)
     messages = load_substance(session=summary.session)
+    if not messages:
+        _finish(summary, status=SummaryStatus.FAILED, error_message=NOTHING_SAID)
+        return
+    on_part = partial(run_in_thread, _show_life, summary)
     try:
-        data = asyncio.run(_ask_model(summary=summary, messages=messages))
+        data = asyncio.run(write_structured_summary(summary=summary, messages=messages, on_part=on_part))
     except MeteredCallError as error:
-        _finish(summary, status=SummaryStatus.FAILED, error_message=error.user_message)
+        _finish(summary, status=SummaryStatus.FAILED, error_message=explain_failure(error))
         return
     except Exception:
         logger.exception("Summary %s failed", summary_id)
         _finish(summary, status=SummaryStatus.FAILED, error_message="Something went wrong. Please try again.")
         return
-    structured = _link_messages(data.model_dump(mode="json"), messages)
     _finish(
         summary,
         status=SummaryStatus.READY,
-        structured_data=structured,
-        summary_text=describe_summary(summary.summary_type, structured),
+        structured_data=data,
+        summary_text=describe_summary(summary.summary_type, data),
     )
 
 
+def explain_failure(error: MeteredCallError) -> str:
+    """What the member reads: a refusal and a cut-off answer are named as what they are."""
+    if isinstance(error, AnswerRefused):
+        return REFUSED
+    return UNUSABLE if isinstance(error, AnswerUnusable) else error.user_message
+
+
 def fail_stale_summaries() -> int:
-    """Ends summaries whose worker died: they have been running for longer than any call may take."""
-    return SessionSummary.objects.filter(
-        status=SummaryStatus.RUNNING, started_at__lt=timezone.now() - STALE_AFTER
-    ).update(
+    """Ends summaries whose worker died, or whose job was lost; each can be asked for again."""
+    now = timezone.now()
+    died = Q(status=SummaryStatus.RUNNING, started_at__lt=now - STALE_AFTER)
+    lost = Q(status=SummaryStatus.QUEUED, created_at__lt=now - LOST_AFTER)
+    return SessionSummary.objects.filter(died | lost).update(
         status=SummaryStatus.FAILED,
-        finished_at=timezone.now(),
+        finished_at=now,
         error_message="Writing the summary was interrupted. Please try again.",
     )
 
 
 def load_substance(*, session: ChatSession) -> list[Message]:
     """What was said, without answers that only say that the material holds none: nothing is to be done about them."""
-    return list(session.messages.filter(is_current=True, knowledge_gap=None).exclude(content=""))
-
-
-async def _ask_model(*, summary: SessionSummary, messages: Sequence[Message]) -> BaseModel:
-    session = summary.session
-    complexity = Complexity.COMPLEX if summary.summary_type == "detailed" else Complexity.MEDIUM
-    result = await complete_structured(
-        payer=Payer(user_id=session.user_id, clone_id=session.clone_id, session_id=session.pk),
-        purpose=Purpose.SUMMARY,
-        model=choose_model(task=Task.SUMMARIZATION, complexity=complexity),
-        messages=build_summary_messages(
-            expert=session.clone.name,
-            summary_type=summary.summary_type,
-            transcript=build_transcript(messages),
-        ),
-        schema=SCHEMAS[summary.summary_type],
-        max_output_tokens=MAX_SUMMARY_TOKENS,
-        temperature=TEMPERATURE,
-    )
-    return result.value
-
-
-def build_transcript(messages: Sequence[Message]) -> str:
-    """Lines `[m1] MEMBER: …`, numbered from 1."""
-    speakers = {Role.USER: "MEMBER", Role.ASSISTANT: "EXPERT"}
-    return "\n".join(
-        f"[m{number}] {speakers[Role(message.role)]}: {message.content}"
-        for number, message in enumerate(messages, start=1)
-    )
-
-
-def _link_messages(data: dict[str, Any], messages: Sequence[Message]) -> dict[str, Any]:
-    """Replaces message numbers by ids; an action item whose message does not exist is dropped."""
-    if "action_items" in data:
-        data["action_items"] = [
-            {**item, "message_id": str(messages[item["message_number"] - 1].pk)}
-            for item in data["action_items"]
-            if 1 <= item["message_number"] <= len(messages)
-        ]
-    return data
+    said = session.messages.filter(is_current=True).exclude(content="").order_by("created_at")
+    return list(said.exclude(gap_question__reason=GapReason.UNANSWERED))
 
 
 def describe_summary(summary_type: str, data: dict[str, Any]) -> str:
@@ -141,6 +116,10 @@ def describe_summary(summary_type: str, data: dict[str, Any]) -> str:
     if assessment := data.get("overall_assessment"):
         parts.append(f"## Overall\n\n{assessment}")
     return "\n\n".join(parts) or "No action items came up in this conversation."
+
+
+def _show_life(summary: SessionSummary) -> None:
+    SessionSummary.objects.filter(pk=summary.pk).update(started_at=timezone.now())
 
 
 def _finish(summary: SessionSummary, **changes: Any) -> None:

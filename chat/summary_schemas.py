@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 SCHEMA_VERSION = 1
 
@@ -25,7 +25,7 @@ class ActionItem(BaseModel):
     description: str
     priority: Priority
     estimated_effort: Effort
-    message_number: int = Field(ge=1)
+    message_number: int
 
 
 class BriefSummary(BaseModel):
@@ -43,6 +43,12 @@ class DetailedSummary(BaseModel):
 
 class ActionItems(BaseModel):
     action_items: list[ActionItem]
+
+
+class Overall(BaseModel):
+    """The last word on a conversation that was summarised in parts."""
+
+    overall_assessment: str
 
 
 SCHEMAS: dict[str, type[BaseModel]] = {

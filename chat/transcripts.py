@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db.models import Prefetch
 
-from chat.models import ChatSession, Citation, Message, MessageStatus, Role
+from chat.models import ChatSession, Citation, Memory, Message, MessageStatus, Role
 from chat.versions import Versions, find_versions
 from clones.models import Clone
 
@@ -26,13 +26,15 @@ class Transcript:
 def load_transcript(
     *, session: ChatSession, shown: int = MESSAGES_SHOWN, version: UUID | None = None
 ) -> Transcript:
-    """The last `shown` current messages with their citations and versions; three queries.
+    """The last `shown` current messages with their citations, memories and versions; four queries.
 
     `version` is an answer that another one has replaced: it is shown in that one's place, with its question.
     """
     shown = max(MESSAGES_SHOWN, min(shown, MAX_MESSAGES_SHOWN))
     newest_first = (
-        session.messages.filter(is_current=True).order_by("-created_at").prefetch_related(_citations())
+        session.messages.filter(is_current=True)
+        .order_by("-created_at")
+        .prefetch_related(_citations(), _memories())
     )
     found = list(newest_first[: shown + 1])
     versions = find_versions(session_id=session.pk)
@@ -58,9 +60,15 @@ def _citations() -> Prefetch[str]:
     )
 
 
+def _memories() -> Prefetch[str]:
+    return Prefetch("memories", Memory.objects.only("id", "text"))
+
+
 def _show_version(messages: list[Message], *, version: UUID, current: UUID) -> list[Message]:
     """Puts an earlier answer and its question where the current ones are."""
-    earlier = Message.objects.select_related("reply_to").prefetch_related(_citations()).get(pk=version)
+    earlier = (
+        Message.objects.select_related("reply_to").prefetch_related(_citations(), _memories()).get(pk=version)
+    )
     now = next((message for message in messages if message.pk == current), None)
     if now is None or earlier.reply_to is None:
         return messages

@@ -15,8 +15,9 @@ from billing.model_choice import Task, choose_model
 from billing.models import CostRecord, Purpose
 from chat.claims import Claim
 from chat.context import estimate_tokens, max_question_tokens
+from chat.gaps import record_gap
 from chat.grounding import found_nothing
-from chat.models import AnswerReceipt, ChatSession, KnowledgeGap, Message, MessageStatus, Role
+from chat.models import AnswerReceipt, ChatSession, GapReason, Memory, Message, MessageStatus, Role
 from chat.source_keeping import save_citations
 from chat.titles import first_title
 from clones.models import Clone
@@ -201,6 +202,7 @@ def save_answer(
     search: SearchResult | None,
     claims: Sequence[Claim],
     receipt: AnswerReceipt,
+    memory_ids: Sequence[UUID] = (),
     failure: MeteredCallError | None,
     figures: AnswerFigures,
 ) -> Message:
@@ -240,10 +242,9 @@ def save_answer(
         if text and not is_gap:
             save_citations(message=answer, passages=passages, numbers=numbers, claims=claims)
         receipt.save()
-        if is_gap and failure is None and answer.reply_to is not None:
-            KnowledgeGap.objects.get_or_create(
-                message=answer, defaults={"clone": answer.session.clone, "question": answer.reply_to.content}
-            )
+        answer.memories.set(Memory.objects.active().filter(pk__in=memory_ids))
+        if is_gap and failure is None:
+            record_gap(answer=answer, reason=GapReason.UNANSWERED)
         ChatSession.objects.filter(pk=answer.session_id).update(last_activity_at=answer.finished_at)
     return answer
 

@@ -15,6 +15,7 @@ from chat.budget import find_budget_notice
 from chat.context import max_question_tokens
 from chat.forms import MessageForm
 from chat.models import ChatSession, Message, Role
+from chat.open_items import find_open_items
 from chat.sessions import create_session
 from chat.transcripts import MESSAGES_SHOWN, load_transcript, placeholder_messages, session_title
 from chat.turns import TurnRefused, edit_message, regenerate_answer, start_turn, stop_answer
@@ -162,6 +163,7 @@ def render_conversation(
         "form": form or MessageForm(clone_name=session.clone.name),
         "notice": find_budget_notice(session=session),
         "max_message_chars": _estimate_max_chars(clone=session.clone),
+        "open_items": [] if transcript.messages else find_open_items(session=session),
         **placeholder_messages(session=session),
     }
     return render(request, "chat/conversation.html", context, status=status)

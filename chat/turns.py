@@ -20,6 +20,7 @@ from chat.claims import Claim, check_claims
 from chat.context import AnswerContext, max_answer_tokens
 from chat.frames import error_frame, final_frame, start_frame, user_message_frame
 from chat.grounding import find_material, write_prompt
+from chat.memories import Recalled, recall
 from chat.models import AnswerReceipt, ChatSession, Message, MessageStatus
 from chat.receipts import build_receipt
 from chat.source_keeping import SourceKeeper
@@ -72,6 +73,7 @@ class Draft:
     writer: AnswerWriter
     started_at: float = field(default_factory=time.monotonic)
     search: SearchResult | None = None
+    memories: tuple[Recalled, ...] = ()
     context: AnswerContext | None = None
     markers: MarkerFilter = field(default_factory=lambda: MarkerFilter(passage_count=0))
     model: str = ""
@@ -214,10 +216,18 @@ async def _compose(draft: Draft) -> None:
     """Search, decide, prompt, stream."""
     clone, question = draft.clone, draft.question
     history = await run_in_thread(load_history, answer=draft.answer)
-    draft.search = await find_material(clone=clone, question=question, history=history, payer=draft.payer)
+    draft.search, draft.memories = await asyncio.gather(
+        find_material(clone=clone, question=question, history=history, payer=draft.payer),
+        recall(session=draft.answer.session, question=question, payer=draft.payer),
+    )
     draft.found_at = time.monotonic()
     prompt = await run_in_thread(
-        write_prompt, clone=clone, question=question, history=history, search=draft.search
+        write_prompt,
+        clone=clone,
+        question=question,
+        history=history,
+        search=draft.search,
+        memories=draft.memories,
     )
     if prompt is None:
         await draft.show(clone.no_answer_text)
@@ -270,6 +280,7 @@ def _finish(draft: Draft, failure: MeteredCallError | None) -> Message:
         numbers=draft.markers.numbers,
         search=draft.search,
         claims=draft.claims,
+        memory_ids=[memory.id for memory in draft.memories] if draft.context else [],
         receipt=_build_receipt(draft),
         failure=failure,
         figures=AnswerFigures(
@@ -291,6 +302,10 @@ def _build_receipt(draft: Draft) -> AnswerReceipt:
         given=draft.context.passages if draft.context else (),
         prompt=draft.context.messages if draft.context else (),
         claims=draft.claims,
+        memories=[
+            {"id": str(memory.id), "kind": memory.kind, "text": memory.text}
+            for memory in (draft.memories if draft.context else ())
+        ],
         timings_ms={
             name: _milliseconds(draft.started_at, moment) if moment else None
             for name, moment in moments.items()

@@ -1,26 +1,29 @@
 """Pages about conversations that await nothing: the list, ending, summaries, feedback and sources."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.db.models import OuterRef, Q, Subquery
+from django.db.models import OuterRef, Prefetch, Q, Subquery
 from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.cache import never_cache
+from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
+from chat.feedback import save_feedback
 from chat.forms import FeedbackForm, SessionSearchForm, TitleForm
-from chat.models import ChatSession, Citation, Message, Role, SessionSummary, SummaryStatus, SummaryType
+from chat.models import ChatSession, Citation, GapQuestion, Message, Role
 from chat.sessions import end_session
 from chat.source_text import flow_page, flow_source
 from chat.sources import open_source
 from chat.transcripts import session_title
 
 SESSIONS_PER_PAGE = 30
+ANSWERED_NOW_SHOWN_FOR = timedelta(days=30)
 PREVIEW_CHARS = 180
 SCRIPT_HEADER = "X-Requested-With"  # sent by our scripts: they want a partial or JSON instead of a page
 
@@ -31,7 +34,9 @@ def sessions(request: HttpRequest) -> HttpResponse:
     """The member's own conversations, last active first, narrowed by `?q=`."""
     form = SessionSearchForm(request.GET)
     query = form.cleaned_data["q"].strip() if form.is_valid() else ""
-    found = ChatSession.objects.visible_to(request.user).select_related("clone")
+    found = (
+        ChatSession.objects.visible_to(request.user).select_related("clone").prefetch_related(_answered_now())
+    )
     for word in query.split()[:8]:
         found = found.filter(Q(title__icontains=word) | Q(clone__name__icontains=word))
     said = Message.objects.filter(session=OuterRef("pk"), is_current=True).exclude(content="")
@@ -72,33 +77,13 @@ def delete(request: HttpRequest, session_id: UUID) -> HttpResponse:
 
 
 @login_required
-@never_cache
-@require_safe
-@vary_on_headers(SCRIPT_HEADER)
-def summary(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    """The latest detailed summary in whatever state it is; the page asks again until it is final."""
-    session = _own_session(request, session_id)
-    found = SessionSummary.objects.filter(session=session, summary_type=SummaryType.DETAILED).first()
-    is_pending = found is not None and found.status in (SummaryStatus.QUEUED, SummaryStatus.RUNNING)
-    context = {
-        "session": session,
-        "clone": session.clone,
-        "title": session_title(session=session, clone=session.clone),
-        "summary": found,
-        "is_pending": is_pending,
-    }
-    template = "chat/_summary.html" if _wants_partial(request) else "chat/summary.html"
-    return render(request, template, context)
-
-
-@login_required
 @require_POST
 def feedback(request: HttpRequest, message_id: UUID) -> HttpResponse:
     """Saves a rating and a comment; JSON for the script, back to the answer for a plain form."""
     answers = Message.objects.filter(
         role=Role.ASSISTANT, session__in=ChatSession.objects.visible_to(request.user)
     )
-    answer = get_object_or_404(answers.select_related("session"), pk=message_id)
+    answer = get_object_or_404(answers.select_related("session__clone", "reply_to"), pk=message_id)
     form = FeedbackForm(request.POST)
     if not form.is_valid():
         problem = " ".join(str(text) for errors in form.errors.values() for text in errors)
@@ -108,11 +93,12 @@ def feedback(request: HttpRequest, message_id: UUID) -> HttpResponse:
             )
         messages.error(request, problem)
         return redirect(answer.session)
-    if form.cleaned_data["rating"]:
-        answer.rating = int(form.cleaned_data["rating"]) or None
-    if "comment" in form.data:
-        answer.rating_comment = form.cleaned_data["comment"]
-    answer.save(update_fields=["rating", "rating_comment"])
+    rating, comment = form.cleaned_data["rating"], form.cleaned_data["comment"]
+    save_feedback(
+        answer=answer,
+        rating=int(rating) or None if rating else answer.rating,
+        comment=comment if "comment" in form.data else answer.rating_comment,
+    )
     if _wants_partial(request):
         return JsonResponse({"rating": answer.rating, "comment": answer.rating_comment})
     return HttpResponseRedirect(f"{answer.session.get_absolute_url()}#m-{answer.pk}")
@@ -142,6 +128,14 @@ def source(request: HttpRequest, citation_id: UUID) -> HttpResponse:
     }
     template = "chat/_source.html" if _wants_partial(request) else "chat/source.html"
     return render(request, template, context)
+
+
+def _answered_now() -> Prefetch[str]:
+    """`answered_now` of each answer without one: questions that the expert has answered meanwhile."""
+    since = timezone.now() - ANSWERED_NOW_SHOWN_FOR
+    asked = GapQuestion.objects.filter(is_answered_now=True, replayed_at__gt=since).order_by("-replayed_at")
+    answers = Message.objects.filter(gap_question__in=asked).select_related("gap_question")
+    return Prefetch("messages", answers.defer("content", "chunk_ends"), to_attr="answered_now")
 
 
 def _own_session(request: HttpRequest, session_id: UUID) -> ChatSession:

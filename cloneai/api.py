@@ -17,6 +17,7 @@ from ninja.utils import check_csrf
 from billing.api import router as billing_router
 from billing.metering import MeteredCallError
 from chat.api import router as chat_router
+from chat.memory_api import router as memory_router
 from chat.turn_records import AnswerFailed, TurnRefused
 from cloneai.accounts.models import ApiKey, Scope, User
 from cloneai.accounts.throttling import TooManyRequestsError, count_address, count_caller
@@ -111,6 +112,7 @@ api = DocumentedApi(
 api.add_router("", clones_router, tags=["clones"])
 api.add_router("", knowledge_router, tags=["knowledge"])
 api.add_router("/chat", chat_router, tags=["chat"])
+api.add_router("/memory", memory_router, tags=["memory"])
 api.add_router("/billing", billing_router, tags=["billing"])
 
 

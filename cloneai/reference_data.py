@@ -10,6 +10,8 @@ EVERY_MINUTE = {
     "Interrupt answers whose writer died (half past)": ("chat.tasks.interrupt_stale", timedelta(seconds=30)),
     "Pick up documents that a dead worker left": ("knowledge.tasks.sweep", timedelta(seconds=15)),
     "Settle provider calls whose process died": ("billing.tasks.settle_abandoned", timedelta(seconds=45)),
+    "Summarise conversations that are idle": ("chat.tasks.settle_idle_sessions", timedelta(seconds=20)),
+    "Join questions that mean the same": ("chat.tasks.sort_gaps", timedelta(seconds=35)),
     "Warn staff about limits that are reached": ("billing.tasks.warn_about_limits", timedelta(seconds=50)),
 }
 EVERY_HOUR = {

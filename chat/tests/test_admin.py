@@ -9,6 +9,7 @@ from django.urls import reverse
 from chat.models import (
     ChatSession,
     Citation,
+    GapQuestion,
     KnowledgeGap,
     Message,
     ReviewState,
@@ -64,6 +65,13 @@ def summary(session: ChatSession) -> SessionSummary:
             ]
         },
     )
+
+
+def make_gap(session: ChatSession) -> KnowledgeGap:
+    gap = KnowledgeGap.objects.create(clone=session.clone)
+    answer = Message.objects.create(session=session, role=Role.ASSISTANT, content="Not in my material.")
+    GapQuestion.objects.create(gap=gap, message=answer, asked_by=session.user, question="Why am I tired?")
+    return gap
 
 
 def transcript_url(session: ChatSession) -> str:
@@ -217,9 +225,7 @@ def test_expert_does_not_review(client: Client, expert: User, summary: SessionSu
 def test_foreign_expert_sees_neither_summary_nor_gap(
     client: Client, other_expert: User, summary: SessionSummary, session: ChatSession
 ):
-    gap = KnowledgeGap.objects.create(
-        clone=session.clone, message=session.messages.filter(role=Role.USER).get(), question="Why am I tired?"
-    )
+    gap = make_gap(session)
     client.force_login(other_expert)
     assert list(client.get(reverse(SUMMARIES)).context["cl"].result_list) == []
     assert client.get(summary_url(summary)).status_code == 404
@@ -232,9 +238,7 @@ def test_foreign_expert_sees_neither_summary_nor_gap(
 
 
 def test_expert_closes_and_reopens_a_gap(client: Client, expert: User, member: User, session: ChatSession):
-    gap = KnowledgeGap.objects.create(
-        clone=session.clone, message=session.messages.filter(role=Role.USER).get(), question="Why am I tired?"
-    )
+    gap = make_gap(session)
     client.force_login(expert)
     page = client.get(reverse("admin:chat_knowledgegap_change", args=[gap.pk])).content.decode()
     assert member.pseudonym in page
@@ -254,8 +258,7 @@ def test_lists_and_transcript_do_not_query_once_a_row(
         person = User.objects.create_user(email=f"p{number}@example.com")
         other = ChatSession.objects.create(clone=session.clone, user=person)
         SessionSummary.objects.create(session=other)
-        asked = Message.objects.create(session=other, role=Role.USER, content="?")
-        KnowledgeGap.objects.create(clone=session.clone, message=asked, question="?")
+        make_gap(session)
         Message.objects.create(session=session, role=Role.ASSISTANT, content="more")
     client.force_login(admin)
     for url in (reverse(SESSIONS), reverse(SUMMARIES), reverse(GAPS), transcript_url(session)):

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from cloneai.local_ai.sentences import split_sentences
 
 _PASSAGE = re.compile(r"<passage\b(?P<attributes>[^>]*)>\n?(?P<text>.*?)\n?</passage>", re.DOTALL)
-_WISHES = re.compile(r"<wishes>.*?</wishes>", re.DOTALL)
+_WISHES = re.compile(r"<(wishes|memories)>.*?</\1>", re.DOTALL)
+_MEMORIES = re.compile(r"<memories>\n(?P<text>.*?)\n</memories>", re.DOTALL)
+_ABOUT_MEMBER = re.compile(r"\bmember asks what you remember of them\b")
 _ATTRIBUTE = re.compile(r'(\w+)="([^"]*)"')
 _INTRODUCTION = re.compile(r"^You are (.+)$", re.MULTILINE)
 _NO_ANSWER = re.compile(r"\bsay exactly this: (.+)$", re.MULTILINE)
@@ -58,6 +60,16 @@ def read_passages(*, instructions: str) -> list[Passage]:
                 )
             )
     return passages
+
+
+def read_memories(*, instructions: str) -> list[str] | None:
+    """Return what is remembered of the member, when the member asks for that; None for every other question."""
+    prose = _PASSAGE.sub("", instructions)
+    match = _MEMORIES.search(prose)
+    if match is None or not _ABOUT_MEMBER.search(_WISHES.sub("", prose)):
+        return None
+    lines = [html.unescape(line).removeprefix("- ").strip() for line in match["text"].splitlines()]
+    return [line for line in lines if line and not line.startswith("(")]
 
 
 def read_persona(*, instructions: str) -> Persona:

@@ -8,9 +8,10 @@ from cloneai.local_ai.answers import answer_from_passages, say_not_covered
 from cloneai.local_ai.chat_request import ChatRequest
 from cloneai.local_ai.conversation import earlier_subject, wants_more
 from cloneai.local_ai.extracts import summarise
-from cloneai.local_ai.prompt import read_passages, read_persona
+from cloneai.local_ai.prompt import read_memories, read_passages, read_persona
 from cloneai.local_ai.queries import clean_request_text, find_query, make_title, rephrase, stand_alone
 from cloneai.local_ai.relevance import read_question
+from cloneai.local_ai.remembering import tell_memories
 from cloneai.local_ai.smalltalk import recognise, reply, strip_opening
 from cloneai.local_ai.structured import write_structured
 from cloneai.local_ai.transcripts import parse_transcript, read_turns
@@ -54,6 +55,9 @@ def _write_chat(request: ChatRequest) -> str:
     if not texts:
         return reply(kind="greeting", text="", persona=persona)
     last = texts[-1]
+    memories = read_memories(instructions=request.instructions)
+    if memories is not None:
+        return tell_memories(memories=memories, question=last)
     kind = recognise(text=last, name=persona.name)
     if kind is not None:
         return reply(kind=kind, text=last, persona=persona)

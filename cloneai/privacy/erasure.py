@@ -19,7 +19,8 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import Model
 from django.utils import timezone
 
-from chat.models import ChatSession, Message, MessageStatus
+from chat.gaps import drop_empty_gaps
+from chat.models import ChatSession, KnowledgeGap, Message, MessageStatus
 from chat.streaming import send_to_writer
 from cloneai.accounts.models import AuditEntry, User
 from cloneai.privacy.exports import find_archives
@@ -123,6 +124,7 @@ def _erase(*, person_id: int, actor: User | None, way: str, with_clones: bool) -
     kept = _count_kept(person_id)
     logins = find_logins(person_id).delete()[0]
     rows.update(person.delete()[1])
+    rows[KnowledgeGap._meta.label] += drop_empty_gaps()
     receipt = Receipt(
         account=_name(User, person_id),
         erased_at=timezone.now().isoformat(timespec="seconds"),

@@ -3,6 +3,7 @@
 import logging
 from uuid import UUID
 
+from chat.gaps import drop_empty_gaps
 from cloneai.privacy import exports, mentions, retention
 
 logger = logging.getLogger(__name__)
@@ -23,4 +24,5 @@ def apply_retention() -> None:
     files = exports.remove_expired_exports()
     retention.delete_expired_logins()
     mentions.forget_vanished_rows()
+    drop_empty_gaps()
     logger.info("Retention: %d conversations and %d archives deleted", conversations, files)

@@ -4,7 +4,16 @@ from django.core.files.base import ContentFile
 from django.test import Client
 from django.urls import reverse
 
-from chat.models import ChatSession, KnowledgeGap, Message, ReviewState, Role, SessionSummary, SummaryStatus
+from chat.models import (
+    ChatSession,
+    GapQuestion,
+    KnowledgeGap,
+    Message,
+    ReviewState,
+    Role,
+    SessionSummary,
+    SummaryStatus,
+)
 from cloneai.accounts.models import User
 from clones.models import Clone
 from knowledge.models import Document, Status
@@ -76,7 +85,8 @@ def test_figures_lead_to_the_rows_that_they_count(client: Client, admin: User, c
     SessionSummary.objects.create(session=session, status=SummaryStatus.FAILED, error_message="busy")
     for closed_at in (None, session.created_at):
         message = Message.objects.create(session=session, role=Role.USER, content="?")
-        KnowledgeGap.objects.create(clone=clone, message=message, question="?", closed_at=closed_at)
+        gap = KnowledgeGap.objects.create(clone=clone, closed_at=closed_at)
+        GapQuestion.objects.create(gap=gap, message=message, question="?")
     shown = {figure.label: figure for figure in open_dashboard(client, admin).context["figures"]}
     for label in ("Summaries to review", "Open knowledge gaps"):
         assert shown[label].value == "1"

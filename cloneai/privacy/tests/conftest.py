@@ -1,5 +1,6 @@
 """A member who left something in every table, and a folder for archives."""
 
+import uuid
 from collections.abc import AsyncIterator
 from datetime import date
 from decimal import Decimal
@@ -27,9 +28,14 @@ from billing.models import (
 )
 from billing.rollup import roll_up_day
 from chat.models import (
+    AnswerReceipt,
     ChatSession,
     Citation,
+    GapQuestion,
     KnowledgeGap,
+    Memory,
+    MemoryKind,
+    MemoryPause,
     Message,
     Role,
     SessionSummary,
@@ -87,7 +93,21 @@ def talk(*, user: User, clone: Clone, text: str) -> ChatSession:
         structured_data={"main_topics": [text]},
         review_note=f"{text}?",
     )
-    KnowledgeGap.objects.create(clone=clone, message=answer, question=question.content)
+    gap = KnowledgeGap.objects.create(clone=clone)
+    GapQuestion.objects.create(gap=gap, message=answer, asked_by=user, question=question.content)
+    memory = Memory.objects.create(
+        user=user,
+        clone=clone,
+        message=question,
+        kind=MemoryKind.INTEREST,
+        text=f"Cares about {text}.",
+        quote=text,
+        confidence=0.8,
+        fingerprint=uuid.uuid4().hex,
+        embedding=[0.5, 0.5],
+    )
+    memory.used_in.add(answer)
+    AnswerReceipt.objects.create(message=answer, question=question.content, prompt=[{"content": text}])
     return session
 
 
@@ -134,6 +154,11 @@ def settled(member: User, reviewer: User, clone: Clone, other_clone: Clone) -> U
     session = talk(user=member, clone=clone, text=SECRET)
     pay(user=member, session=session)
     roll_up_day(day=DAY)
+    MemoryPause.objects.create(user=member, clone=clone)
+    KnowledgeGap.objects.create(clone=other_clone, answer="By the book.", answered_by=member)
+    SessionSummary.objects.create(
+        session=ChatSession.objects.create(user=reviewer, clone=other_clone), assignee=member
+    )
     SpendAlert.objects.create(
         scope="user", owner_id=member.pk, day=DAY, percent=100, limit_usd=1, spent_usd=1
     )

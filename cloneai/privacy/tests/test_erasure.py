@@ -17,7 +17,7 @@ from django.test import Client
 
 from billing.models import CostRecord
 from billing.reconciliation import find_differences
-from chat.models import ChatSession, KnowledgeGap
+from chat.models import ChatSession, GapQuestion
 from cloneai.accounts.models import AuditEntry, DataExport, User
 from cloneai.privacy.erasure import ErasureRefused, Receipt, erase_person
 from cloneai.privacy.exports import archive_path, hand_over_path, prepare_export
@@ -87,6 +87,8 @@ def test_receipt_names_what_stays_and_why(settled: User) -> None:
         "billing.Reservation": 1,
         "billing.SpendAccount": 1,
         "billing.SpendAlert": 1,
+        "chat.KnowledgeGap": 1,
+        "chat.SessionSummary": 1,
         "knowledge.Document": 1,
     }
     assert all(kept.reason for kept in receipt.kept)
@@ -115,9 +117,9 @@ def test_others_keep_everything(settled: User, stranger: User, clone: Clone) -> 
     session = talk(user=stranger, clone=clone, text="feedback")
     pay(user=stranger, session=session)
     erase(settled)
-    assert ChatSession.objects.get() == session
+    assert ChatSession.objects.get(clone=clone) == session
     assert session.messages.count() == 2
-    assert KnowledgeGap.objects.count() == 1
+    assert GapQuestion.objects.count() == 1
     assert CostRecord.objects.filter(user=stranger, session=session).count() == 1
 
 

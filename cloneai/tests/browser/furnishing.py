@@ -7,7 +7,7 @@ from cloneai.tests.browser.conftest import Product
 CODE = """
 import json
 from django.utils import timezone
-from chat.models import ChatSession, Citation, KnowledgeGap, Message, SessionSummary
+from chat.models import ChatSession, Citation, GapQuestion, KnowledgeGap, Message, SessionSummary
 from chat.turn_records import save_edit
 from cloneai.accounts.models import ApiKey, User
 from clones.models import Clone
@@ -62,7 +62,8 @@ open_ = ChatSession.objects.create(clone=mara, user=member, title="One-on-ones t
 _, rated = say(open_, "How often should I hold one-on-ones?", TEXT, rating=-1, rating_comment="No page number.")
 say(open_, "And for how long?", "About thirty minutes", status="interrupted")
 asked, last = say(open_, "Can I skip one?", "", status="failed", error_message="Connection error. Please try again.")
-KnowledgeGap.objects.create(clone=mara, message=last, question=asked.content)
+gap = KnowledgeGap.objects.create(clone=mara)
+GapQuestion.objects.create(gap=gap, message=last, asked_by=last.session.user, question=asked.content)
 ended = ChatSession.objects.create(clone=mara, user=member, title="Giving feedback", ended_at=timezone.now())
 _, cited = say(ended, "How do I give feedback?", TEXT)
 SessionSummary.objects.create(

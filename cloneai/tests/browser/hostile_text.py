@@ -73,7 +73,7 @@ CODE = (
     + """
 import json
 from django.utils import timezone
-from chat.models import ChatSession, Citation, KnowledgeGap, Message, SessionSummary
+from chat.models import ChatSession, Citation, GapQuestion, KnowledgeGap, Message, SessionSummary
 from cloneai.accounts.models import User
 from clones.models import Clone
 from knowledge.models import Document
@@ -107,7 +107,8 @@ for text in PAYLOADS:
         end_char=len(text),
         similarity_score=0.5,
     ))
-KnowledgeGap.objects.create(clone=clones[10], message=answer, question=" ".join(PAYLOADS))
+gap = KnowledgeGap.objects.create(clone=clones[10])
+GapQuestion.objects.create(gap=gap, message=answer, asked_by=answer.session.user, question=" ".join(PAYLOADS))
 ended = ChatSession.objects.create(clone=clones[11], user=member, title=PAYLOADS[0][:120], ended_at=timezone.now())
 items = [{"description": text, "priority": text, "estimated_effort": text, "message_number": 1} for text in PAYLOADS]
 for kind, data in (("detailed", dict(

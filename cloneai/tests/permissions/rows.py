@@ -86,6 +86,53 @@ PAGES = [
     ),
     Row(route=f"{SESSION}delete/", method="POST", kind="session", allow=give(302, MEMBER)),
     Row(route=f"{SESSION}summary/", kind="session", allow=give(200, MEMBER)),
+    Row(
+        route=f"{SESSION}summary/",
+        method="POST",
+        kind="session",
+        allow=give(302, MEMBER),
+        data={"type": "brief"},
+    ),
+    Row(route=f"{SESSION}summary/download/", kind="session", allow=give(200, MEMBER)),
+    Row(
+        route="chat/summaries/<uuid:summary_id>/items/<int:number>/",
+        method="POST",
+        kind="summary",
+        allow=give(302, MEMBER),
+        data={"done": "1"},
+        address="chat/summaries/<uuid:summary_id>/items/0/",
+    ),
+    Row(
+        route=f"{SESSION}remember/",
+        method="POST",
+        kind="session",
+        allow=give(302, MEMBER),
+        data={"memory": "off"},
+    ),
+    Row(route="account/memory/", allow=EVERYONE_IN),
+    Row(
+        route="account/memory/<uuid:memory_id>/",
+        method="POST",
+        kind="memory",
+        allow=give(302, MEMBER),
+        data={"action": "delete"},
+    ),
+    Row(
+        route="account/memory/switch/",
+        method="POST",
+        kind="clone",
+        allow=give(302, MEMBER),
+        data={"clone": "{clone}", "memory": "off"},
+        address="account/memory/switch/",
+    ),
+    Row(
+        route="account/memory/forget/",
+        method="POST",
+        kind="clone",
+        allow=give(302, MEMBER),
+        data={"clone": "{clone}"},
+        address="account/memory/forget/",
+    ),
     Row(route=f"{MESSAGE}edit/", kind="question", allow=give(200, MEMBER)),
     Row(
         route=f"{MESSAGE}edit/",
@@ -157,6 +204,9 @@ API = [
     ),
     operation(f"{TALK_API}/summaries", kind="session", allow=give(200, MEMBER)),
     operation(f"{TALK_API}/summaries", "POST", kind="session", allow=give(202, MEMBER), data={"summary_type": "brief"}),
+    operation("memory", allow=EVERYONE_IN),
+    operation("memory/{memory_id}", "PATCH", kind="memory", allow=give(200, MEMBER), data={"state": "confirmed"}),
+    operation("memory/{memory_id}", "DELETE", kind="memory", allow=give(204, MEMBER)),
     operation("billing/costs", allow=EVERYONE_IN),
     operation("billing/costs", allow=EVERYONE_IN, data={"group_by": "clone"}),
     operation("billing/costs", allow=EVERYONE_IN, data={"group_by": "user"}),
@@ -245,6 +295,12 @@ ADMIN_PAGES = [
     admin_page("billing/costrecord/performance/", allow=IN_ADMIN),
     admin_page("billing/costrecord/performance/", allow=IN_ADMIN, data={"format": "csv"}),
     admin_page(RECEIPT_PAGE, kind="answer", allow=give(200, REVIEWER, ADMIN)),
+    *(
+        admin_page(f"chat/knowledgegap/<int:gap_id>/{name}/", method, kind="gap", allow=give(status, EXPERT, ADMIN))
+        for name, method, status in (
+            ("answer", "GET", 405), ("answer", "POST", 422), ("replay", "GET", 405), ("replay", "POST", 302)
+        )
+    ),
     admin_page("knowledge/document/status/", allow=IN_ADMIN, data={"id": "{document}"}),
     admin_page(f"{DOCUMENT_PAGE}text/", kind="document", allow=give(200, EXPERT, ADMIN)),
     admin_page(f"{DOCUMENT_PAGE}passages/", kind="document", allow=give(200, EXPERT, ADMIN)),
@@ -311,8 +367,8 @@ ADMINS = {
         actions=dict.fromkeys(("mark_done", "mark_in_review", "write_again"), (REVIEWER, ADMIN)),
     ),
     "chat.knowledgegap": AdminRules(
-        kind="gap", sees=EXPERTS_OF_ALL, views=ONE_EXPERT,
-        actions={"close": EXPERTS_OF_ALL, "reopen": EXPERTS_OF_ALL},
+        kind="gap", sees=EXPERTS_OF_ALL, views=ONE_EXPERT, hides=True,
+        actions=dict.fromkeys(("close", "reopen", "join"), EXPERTS_OF_ALL),
     ),
 }  # fmt: skip
 

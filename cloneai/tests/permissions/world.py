@@ -21,7 +21,19 @@ from django.utils import timezone
 from django_q.models import Failure, OrmQ, Schedule, Success
 
 from billing.models import CostRecord, ModelPrice, Outcome, Purpose, Reservation, ReservationState
-from chat.models import ChatSession, Citation, KnowledgeGap, Message, Role, SessionSummary, SummaryStatus
+from chat.models import (
+    ChatSession,
+    Citation,
+    GapQuestion,
+    KnowledgeGap,
+    Memory,
+    MemoryKind,
+    MemoryPause,
+    Message,
+    Role,
+    SessionSummary,
+    SummaryStatus,
+)
 from cloneai.accounts.models import EXPERTS, REVIEWERS, ApiKey, AuditEntry, DataExport, ExportStatus, User
 from cloneai.privacy.exports import archive_path
 from clones.models import Clone, Visibility
@@ -45,6 +57,7 @@ READERS = {
     "title": {MEMBER, EXPERT, REVIEWER, ADMIN},
     "summary": {MEMBER, EXPERT, REVIEWER, ADMIN},
     "gap": {EXPERT, ADMIN},
+    "memory": {MEMBER},
     "source": {MEMBER, REVIEWER, ADMIN},
     "key": {MEMBER, ADMIN},
     "error": {ADMIN},
@@ -102,18 +115,18 @@ class World:
 def build_world() -> World:
     world = World()
     for name in (MEMBER, STRANGER, INACTIVE):
-        world.people[name] = make_person(name)
+        world.people[name] = _make_person(name)
     for name in (EXPERT, OTHER_EXPERT):
-        world.people[name] = make_person(name, is_staff=True, groups=(EXPERTS,))
-    world.people[REVIEWER] = make_person(REVIEWER, is_staff=True, groups=(REVIEWERS,))
-    world.people[ADMIN] = make_person(ADMIN, is_staff=True, is_superuser=True)
-    furnish(world, "a", owner=world.people[EXPERT], guest=world.people[MEMBER])
-    furnish(world, "b", owner=world.people[OTHER_EXPERT], guest=world.people[STRANGER])
+        world.people[name] = _make_person(name, is_staff=True, groups=(EXPERTS,))
+    world.people[REVIEWER] = _make_person(REVIEWER, is_staff=True, groups=(REVIEWERS,))
+    world.people[ADMIN] = _make_person(ADMIN, is_staff=True, is_superuser=True)
+    _furnish(world, "a", owner=world.people[EXPERT], guest=world.people[MEMBER])
+    _furnish(world, "b", owner=world.people[OTHER_EXPERT], guest=world.people[STRANGER])
     _let_everybody_in(world)
     return world
 
 
-def make_person(name: str, **fields: Any) -> User:
+def _make_person(name: str, **fields: Any) -> User:
     address = {
         MEMBER: marker("address", "a"), STRANGER: marker("address", "b"),
         EXPERT: marker("expert_address", "a"), OTHER_EXPERT: marker("expert_address", "b"),
@@ -135,7 +148,7 @@ def _let_everybody_in(world: World) -> None:
     User.objects.filter(pk=world.people[INACTIVE].pk).update(is_active=False)
 
 
-def furnish(world: World, house: str, *, owner: User, guest: User) -> None:
+def _furnish(world: World, house: str, *, owner: User, guest: User) -> None:
     """One row of everything that belongs to a house."""
 
     def note(kind: str, key: Any) -> None:
@@ -160,14 +173,22 @@ def furnish(world: World, house: str, *, owner: User, guest: User) -> None:
         similarity_score=0.5,
     )  # fmt: skip
     summary = SessionSummary.objects.create(
-        session=session, status=SummaryStatus.READY, summary_text=say("summary")
+        session=session,
+        status=SummaryStatus.READY,
+        summary_text=say("summary"),
+        structured_data={"action_items": [{"description": say("summary"), "message_number": 1}]},
     )
-    gap = KnowledgeGap.objects.create(clone=clone, message=answer, question=say("gap"))
+    gap = KnowledgeGap.objects.create(clone=clone)
+    GapQuestion.objects.create(gap=gap, message=answer, asked_by=guest, question=say("gap"))
+    memory = Memory.objects.create(
+        user=guest, clone=clone, message=question, kind=MemoryKind.GOAL, text=say("memory"), quote=say("memory"),
+        confidence=1, fingerprint=say("memory"),
+    )  # fmt: skip
     key, _token = ApiKey.issue(user=guest, name=say("key"))
     for kind, value in {
         "clone": clone.slug, "clone_pk": clone.pk, "document": document.pk, "session": session.pk,
         "question": question.pk, "answer": answer.pk, "citation": citation.pk, "summary": summary.pk,
-        "gap": gap.pk, "key": key.pk,
+        "gap": gap.pk, "key": key.pk, "memory": memory.pk,
         "guest": guest.pk, "address": guest.emailaddress_set.get().pk,
         "cost": _make_cost(clone=clone, user=guest, error=say("error")).pk,
         "factor": Authenticator.objects.create(
@@ -247,6 +268,9 @@ def _rows_of(world: World, house: str) -> Iterable[Any]:
         Message.objects.filter(session__clone=clone_id).order_by("pk"),
         SessionSummary.objects.filter(session__clone=clone_id).order_by("pk"),
         KnowledgeGap.objects.filter(clone=clone_id),
+        GapQuestion.objects.filter(gap__clone=clone_id),
+        Memory.objects.filter(user=guest),
+        MemoryPause.objects.filter(user=guest),
         ApiKey.objects.filter(user=guest).defer("last_used_at").order_by("pk"),
         DataExport.objects.filter(user=guest).order_by("pk"),
         User.objects.filter(pk=guest),
