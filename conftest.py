@@ -1,5 +1,6 @@
 """The cast of every test: people with their roles, and clones that belong to them."""
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,10 +9,27 @@ from django.contrib.auth.models import Group
 
 from cloneai.accounts.models import EXPERTS, REVIEWERS, User
 from cloneai.local_ai.testing import FakeProvider
+from cloneai.tests.log_watch import LogWatch
 from clones.models import Clone, Visibility
 
 PASSWORD = "correct horse battery staple"
 PROVIDER_KEY = "sk-test-secret"
+
+
+@pytest.fixture(scope="session")
+def log_watch() -> Iterator[LogWatch]:
+    """After the last test: no line of the whole run held a key, a cookie, or what somebody said."""
+    watch = LogWatch()
+    yield watch
+    logging.getLogger().removeHandler(watch)
+    assert not watch.found, "Log lines hold what they must not:\n" + "\n".join(sorted(set(watch.found))[:20])
+
+
+@pytest.fixture(autouse=True)
+def watched_log(log_watch: LogWatch) -> None:
+    """For each test anew: importing the ASGI application configures logging again, without the watch."""
+    if log_watch not in logging.getLogger().handlers:
+        logging.getLogger().addHandler(log_watch)
 
 
 def make_user(name: str, *, groups: tuple[str, ...] = (), **fields: object) -> User:

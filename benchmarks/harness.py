@@ -23,7 +23,15 @@ from typing import Any
 
 FOLDER = Path(__file__).parent
 LATEST = FOLDER / "results" / "latest.json"
-NOT_BENCHMARKS = {"__init__", "__main__", "harness", "zero_latency"}
+NOT_BENCHMARKS = {
+    "__init__",
+    "__main__",
+    "bare_consumer",
+    "chat_clients",
+    "harness",
+    "paced_provider",
+    "zero_latency",
+}
 STOP_SECONDS = 30
 
 

@@ -117,9 +117,8 @@ class CostRecordAdmin(ReadOnlyAdmin):
 
     @display(description="Clone")
     def clone_name(self, record: CostRecord) -> str:
-        return (
-            record.clone.name if record.clone else "Deleted"
-        )  # text: reviewers cannot open the clone's page
+        """Text, not a link: reviewers cannot open the clone's page."""
+        return record.clone.name if record.clone else "Deleted"
 
     @display(description="Person")
     def member_address(self, record: CostRecord) -> str:

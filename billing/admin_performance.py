@@ -9,7 +9,7 @@ from django.http import HttpResponseBase
 
 from billing.admin_report import PARAMETERS, name_ignored, preset_links, records_url
 from billing.alert_banner import list_alerts
-from billing.charts import MOST_DAYS, Chart, Series, draw_days
+from billing.charts import MOST_DAYS, Chart, Number, Series, draw_days
 from billing.csv_export import build_csv
 from billing.models import utc_today
 from billing.performance import (
@@ -73,7 +73,7 @@ def show_performance(model_admin: "CostRecordAdmin", request: StaffRequest) -> H
     )
 
 
-def show_ms(value: float) -> str:
+def show_ms(value: Number) -> str:
     return f"{value / 1000:g} s" if value >= 1000 else f"{value:g} ms"
 
 

@@ -10,7 +10,7 @@ from django.http import HttpResponseBase
 from django.urls import reverse
 
 from billing.alert_banner import list_alerts
-from billing.charts import Chart, Series, by_month, draw_days, draw_ranking
+from billing.charts import Chart, Number, Series, by_month, draw_days, draw_ranking
 from billing.csv_export import build_csv
 from billing.models import utc_today
 from billing.periods import Period, list_presets, read_period
@@ -119,7 +119,7 @@ def records_url(**filters: Any) -> str:
     return f"{reverse('admin:billing_costrecord_changelist')}?{urlencode(filters)}"
 
 
-def show_usd(value: float) -> str:
+def show_usd(value: Number) -> str:
     """As many digits as an axis has room for."""
     if value >= 1000:
         return f"${value:,.0f}"

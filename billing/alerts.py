@@ -98,7 +98,7 @@ def send_mails(*, now: datetime | None = None) -> int:
 def describe(*, alert: SpendAlert, owner: str, is_open: bool = True) -> str:
     """One sentence. `owner` is how the reader may know person or clone; not open hides the platform's figures."""
     figures = f" (${alert.spent_usd:.2f} of ${alert.limit_usd:.2f})"
-    until = "until midnight (UTC) calls that it cannot pay for are refused"
+    until = "until midnight (UTC) calls that no longer fit into it are refused"
     whose = "the platform's daily limit" if alert.scope == Scope.PLATFORM else f"the daily limit of {owner}"
     if alert.percent < FULL_PERCENT:
         return f"{alert.percent}% of {whose} is used{figures}."

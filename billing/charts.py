@@ -1,7 +1,8 @@
 """Charts as plain geometry for `templates/admin/billing/_chart.html`, which draws them as SVG without any script.
 
 Every chart stands beside a table with the same figures, which is what assistive technology reads. Units are
-those of the SVG's own coordinates; colours are CSS classes.
+those of the SVG's own coordinates; colours are CSS classes. Floats are for drawing only: what is written is the
+figure itself.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +23,7 @@ VALUE_WIDTH = 90
 LONGEST_NAME = 32
 
 Number = Decimal | int | float
-Format = Callable[[float], str]
+Format = Callable[[Number], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +129,7 @@ def draw_ranking(*, title: str, rows: Sequence[tuple[str, Number]], show: Format
         y = TOP + number * ROW_HEIGHT
         width = float(value) / highest * room
         text = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
-        shown = show(float(value))
+        shown = show(value)
         bars.append(
             Bar(
                 x=NAME_WIDTH, y=y, width=width, height=ROW_HEIGHT - 8, style="first", title=f"{name}: {shown}"
@@ -179,10 +180,10 @@ def _stack(
     for number, name in enumerate(names):
         bottom = float(HEIGHT - BOTTOM)
         for series in columns:
-            value = float(series.values[number] or 0)
+            value = series.values[number] or 0
             if value <= 0:
                 continue
-            height = max(1.0, height_of(value))
+            height = max(1.0, height_of(float(value)))
             bottom -= height
             yield Bar(
                 x=LEFT + number * step + gap / 2,

@@ -41,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 # Longer than any call may take (AI_CALL_TIMEOUT_SECONDS), so that a living one is never swept.
 ABANDONED_AFTER = timedelta(minutes=12)
+LONGEST_LATENCY_MS = 2**31 - 1  # what the column holds: 24 days, and a machine may have been off for longer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +108,8 @@ def settle(*, reservation: Reservation, bill: Bill) -> Decimal:
     """
     try:
         return _settle(reservation=reservation, bill=bill)
-    except (
-        OperationalError
-    ):  # a deadlock with the deletion of what the record points to; the victim goes again
+    except OperationalError:
+        # A deadlock with the deletion of what the record points to; the victim goes again.
         return _settle(reservation=reservation, bill=bill)
 
 
@@ -125,14 +125,12 @@ def settle_abandoned(*, older_than: timedelta = ABANDONED_AFTER) -> int:
             cached_input_tokens=0,
             output_tokens=reservation.max_output_tokens,
         )
-        latency_ms = round((timezone.now() - reservation.created_at).total_seconds() * 1000)
-        bill = Bill(outcome=Outcome.ABANDONED, usage=usage, latency_ms=latency_ms)
+        age_ms = round((timezone.now() - reservation.created_at).total_seconds() * 1000)
+        bill = Bill(outcome=Outcome.ABANDONED, usage=usage, latency_ms=min(age_ms, LONGEST_LATENCY_MS))
         try:
             settle(reservation=reservation, bill=bill)
-        except DatabaseError:
-            logger.exception(
-                "Reservation %s cannot be settled.", reservation.pk
-            )  # nor may it hold up the others
+        except DatabaseError:  # it may not hold up the others
+            logger.exception("Reservation %s cannot be settled.", reservation.pk)
         else:
             count += 1
     if count:

@@ -9,6 +9,7 @@ import json
 import logging
 import time
 from collections import Counter, deque
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -36,6 +37,7 @@ from chat.orders import (
     UnknownOrder,
     parse_order,
 )
+from chat.socket_watch import Watched, watch_of_this_loop
 from chat.streaming import send_to_session, send_to_writer, spawn
 from chat.turn_records import interrupt_stale_answers, load_turn
 from chat.turns import TurnRefused, edit_message, regenerate_answer, start_turn, stop_answer
@@ -74,6 +76,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         self.is_counted = False
         self.checker: asyncio.Task[Any] | None = None
+        self.must_recheck = asyncio.Event()
         self.expected_seq: dict[str, int] = {}
         self.replay_pending: set[str] = set()
         self.recent_frames: deque[float] = deque(maxlen=MAX_FRAMES)
@@ -96,12 +99,17 @@ class ChatConsumer(AsyncWebsocketConsumer):
         self.is_counted = True
         self.session, self.user = session, user
         await self.channel_layer.group_add(session_group(self.session_id), self.channel_name)
+        self.watched = Watched(
+            user_id=user.pk, login_key=self.scope["session"].session_key, wake=self.must_recheck.set
+        )
+        watch_of_this_loop().add(self.watched)
         self.checker = spawn(self._recheck())
 
     async def disconnect(self, code: int) -> None:
         if self.checker is not None:
             self.checker.cancel()
         if self.is_counted:
+            watch_of_this_loop().remove(self.watched)
             _sockets_of_user[self.user.pk] -= 1
             if not _sockets_of_user[self.user.pk]:
                 del _sockets_of_user[self.user.pk]
@@ -118,7 +126,10 @@ class ChatConsumer(AsyncWebsocketConsumer):
             await self.close(code=TOO_BIG)
             return
         try:
-            await self._carry_out(parse_order(text_data))
+            order = parse_order(text_data)
+            if not await self._has_access():
+                return
+            await self._carry_out(order)
         except UnknownOrder as error:
             await self._refuse("invalid_request", f"This frame is not one that the chat knows. {error}.")
         except TurnRefused as error:
@@ -206,17 +217,14 @@ class ChatConsumer(AsyncWebsocketConsumer):
             del self.expected_seq[answer_id]
 
     async def _recheck(self) -> None:
-        """Ends the socket within `RECHECK_SECONDS` of a logout, a deactivation or a lost permission, or when idle."""
+        """Ends the socket at once after a logout or a deactivation, within `RECHECK_SECONDS` of a lost permission, or
+        when idle.
+        """
         while True:
-            await asyncio.sleep(RECHECK_SECONDS)
-            state = await run_in_thread(
-                _check_access,
-                session_id=self.session_id,
-                user_id=self.user.pk,
-                login_key=self.scope["session"].session_key,
-            )
-            if state is not None:
-                await self.close(code=state)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.must_recheck.wait(), RECHECK_SECONDS)
+            self.must_recheck.clear()
+            if not await self._has_access():
                 return
             if time.monotonic() - self.last_frame_at > IDLE_SECONDS:
                 await self.close(code=IDLE)
@@ -225,6 +233,18 @@ class ChatConsumer(AsyncWebsocketConsumer):
                 await send_to_session(
                     session_id=self.session_id, frame=await run_in_thread(final_frame, answer)
                 )
+
+    async def _has_access(self) -> bool:
+        """Whether the person may still be here. Closes the socket when not."""
+        state = await run_in_thread(
+            _check_access,
+            session_id=self.session_id,
+            user_id=self.user.pk,
+            login_key=self.scope["session"].session_key,
+        )
+        if state is not None:
+            await self.close(code=state)
+        return state is None
 
     async def _refuse(self, error_type: str, message: str, retry_after: int | None = None) -> None:
         await self._send(error_frame(error_type=error_type, message=message, retry_after=retry_after))

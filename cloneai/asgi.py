@@ -24,11 +24,13 @@ from cloneai import daphne_requests
 from cloneai.edge import LimitedBodies, RecordedRequests
 from cloneai.origins import AllowedOriginValidator
 from cloneai.shutdown import run_before_shutdown
+from cloneai.slow_clients import drop_slow_clients
 from cloneai.startup import refuse_unsafe_start, start_sentry
 
 refuse_unsafe_start()
 start_sentry()
 run_before_shutdown(interrupt_running_answers)
+drop_slow_clients()
 Thread(target=load_client, name="load-client", daemon=True).start()  # the first pages need not wait for it
 daphne_requests.install()
 application = RecordedRequests(

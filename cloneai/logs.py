@@ -25,6 +25,7 @@ SECRETS = (
     re.compile(r"(?i)(?<=sessionid=)[^;\s'\"]+"),
     re.compile(r"(?i)(?<=csrftoken=)[^;\s'\"]+"),
     re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"),  # user and password of an address
+    re.compile(r"(?<=DETAIL:  )[^\n]+"),  # PostgreSQL shows the row that it refused
     re.compile(r"(?<=/accounts/confirm-email/)[^/\s\"]+"),
     re.compile(r"(?<=/accounts/password/reset/key/)[^/\s\"]+"),
 )

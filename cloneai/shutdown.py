@@ -7,7 +7,7 @@ from typing import Any
 
 
 def run_before_shutdown(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Daphne waits for `work` before it ends. Under another server, or none, nothing happens."""
+    """Daphne waits for `work` between SIGTERM and its end. Under another server, or none, nothing happens."""
     if "twisted.internet.reactor" not in sys.modules:
         return
     from twisted.internet import reactor

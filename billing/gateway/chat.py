@@ -99,7 +99,10 @@ async def stream_chat(
 
 
 async def _next_piece(*, stream: Any, trace: CallTrace, deadline: float) -> str | None:
-    """The next chunk's text, empty when it has none; None at the stream's end."""
+    """The next chunk's text, empty when it has none; None at the stream's end.
+
+    After the finish reason only figures can come: an answer is not lost because these are.
+    """
     try:
         async with asyncio.timeout_at(deadline):
             chunk = await anext(stream, None)
@@ -111,10 +114,14 @@ async def _next_piece(*, stream: Any, trace: CallTrace, deadline: float) -> str 
         choice = chunk.choices[0]
         trace.finish_reason = str(choice.finish_reason or "") or trace.finish_reason
         return _read_text(choice.delta.content or choice.delta.refusal)
-    except (openai.APITimeoutError, TimeoutError):
-        raise StreamFault(fault="stalled") from None
-    except openai.APIConnectionError:
-        raise StreamFault(fault="broken") from None
+    except (
+        openai.APIConnectionError,
+        TimeoutError,
+    ) as error:  # the client's own timeout is one of the former
+        if trace.finish_reason:
+            return None
+        is_late = isinstance(error, openai.APITimeoutError | TimeoutError)
+        raise StreamFault(fault="stalled" if is_late else "broken") from None
     except (openai.OpenAIError, *UNREADABLE) as error:
         raise StreamFault(fault="garbled", detail=type(error).__name__) from None
 

@@ -125,4 +125,4 @@ def test_months_are_called_by_their_names() -> None:
     columns = [Series(name="cost", style="first", values=[1, 2])]
     chart = draw_days(title="t", days=months, columns=columns, show=str, is_monthly=True)
     assert [label.text for label in chart.labels][:2] == ["Jan 2026", "Feb 2026"]
-    assert chart.bars[0].title == "Jan 2026, cost: 1.0"
+    assert chart.bars[0].title == "Jan 2026, cost: 1"

@@ -323,7 +323,7 @@ def test_stream_fault_keeps_the_text_and_charges_what_came(
 
 
 def test_endless_stream_is_cut(provider: FakeProvider) -> None:
-    provider.replies = [stream(*[chunk(text="word " * 20_000)] * 12)]
+    provider.replies = [stream(*[chunk(text="word " * 20_000)] * 100)]  # ten megabytes
     error, _ = fail(read_stream, error_type="unknown")
     assert 3_000 < len(error.text_so_far) < 200_000  # a hundred tokens were asked for
     assert len(provider.requests) == 1

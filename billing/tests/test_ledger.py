@@ -156,6 +156,13 @@ def test_call_that_cannot_be_settled_does_not_hold_up_the_others(caplog: pytest.
     assert "cannot be settled" in caplog.text
 
 
+def test_call_is_settled_also_when_everything_stood_still_for_a_month() -> None:
+    reserve(plan=plan())
+    Reservation.objects.update(created_at=datetime.now(UTC) - timedelta(days=40))
+    assert settle_abandoned() == 1
+    assert balance() == (1, 0)
+
+
 def test_one_sweep_settles_however_many_calls_a_dead_process_left() -> None:
     for _ in range(600):
         reserve(plan=plan(micro_usd=1))

@@ -149,6 +149,18 @@ def test_stream_that_says_less_than_it_should_still_succeeds(
     assert CostRecord.objects.get().outcome == "success"
 
 
+@pytest.mark.parametrize("then", ["stall", "reset"])
+def test_answer_that_was_finished_is_not_lost_with_its_figures(
+    provider: FakeProvider, settings: Any, then: str
+) -> None:
+    settings.AI_STALL_TIMEOUT_SECONDS = 0.3
+    provider.replies = [stream(chunk(text=ANSWER), chunk(finish_reason="stop"), then=then)]
+    *_, result = asyncio.run(read_stream())
+    assert isinstance(result, ChatResult)
+    record = CostRecord.objects.get()
+    assert (result.text, record.outcome, record.output_tokens) == (ANSWER, "success", 6)
+
+
 def test_closing_the_stream_charges_the_tokens_seen(provider: FakeProvider) -> None:
     provider.replies = [stream(chunk(text="Listen first"), then="stall")]
     asyncio.run(read_stream(stop_after=1))

@@ -15,19 +15,29 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from cloneai.tests.log_watch import find_forbidden
+
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 120
 
 
 @contextmanager
 def run_web(*, log_path: Path, **variables: str) -> Iterator[str]:
-    """Starts the web process with `variables` in its environment; gives its address, and stops it in the end."""
+    """Starts the web process with `variables` in its environment; gives its address, and stops it in the end.
+
+    Afterwards neither its log nor its metrics may hold what they must not.
+    """
     port = find_free_port()
+    address, metrics = f"http://127.0.0.1:{port}", ""
     process = start_web(port=port, log_path=log_path, variables=variables)
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield address
+        with urllib.request.urlopen(f"{address}/metrics", timeout=20) as answer:  # noqa: S310  (our own address)
+            metrics = answer.read().decode()
     finally:
         stop(process)
+    assert find_forbidden(log_path.read_text(errors="replace")) == []
+    assert find_forbidden(metrics) == []
 
 
 def start_web(*, port: int, log_path: Path, variables: Mapping[str, str]) -> "subprocess.Popen[bytes]":

@@ -113,9 +113,8 @@ def test_process_that_may_not_wait_ends_at_once_and_keeps_the_text(
         asked = pool.submit(ask, port=port, session=session, token=token)
         assert wait_for(is_streaming)
         process.send_signal(signal.SIGTERM)
-        with pytest.raises(OSError):
-            asked.result(timeout=30)
-    process.wait(timeout=10)
+        process.wait(timeout=30)
+        asked.exception(timeout=30)  # cut off, or told that the answer was interrupted
     answer = Message.objects.get(role="assistant")
     assert answer.status == "interrupted"
     assert answer.content

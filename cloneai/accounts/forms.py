@@ -1,8 +1,22 @@
 """What members type on their account's pages."""
 
+from typing import Any
+
+from allauth.account.forms import SignupForm as AllauthSignupForm
 from django import forms
+from django.contrib.auth.hashers import make_password
+from django.http import HttpRequest
 
 from cloneai.accounts.models import ApiKey, Scope
+
+
+class SignupForm(AllauthSignupForm):
+    """As long in answering for an address that has an account already: only its owner is told, by mail."""
+
+    def try_save(self, request: HttpRequest) -> Any:
+        if self.account_already_exists:
+            make_password(self.cleaned_data["password1"])
+        return super().try_save(request)
 
 
 class ApiKeyForm(forms.ModelForm[ApiKey]):

@@ -10,7 +10,8 @@ from django.test import RequestFactory
 from django.utils.functional import SimpleLazyObject
 
 from cloneai import logs
-from cloneai.accounts.models import User
+from cloneai.accounts.models import ApiKey, User
+from cloneai.tests.log_watch import FORBIDDEN, LogWatch, find_forbidden
 
 
 def make_record(message: str, *args: object, **extra: object) -> logging.LogRecord:
@@ -64,6 +65,7 @@ async def test_asking_for_the_person_makes_no_query(rf: RequestFactory):
         "postgresql://user:hunter2@host/db",
         "/accounts/password/reset/key/1-hunter2/",
         "/accounts/confirm-email/hunter2/",
+        'null value in column "role" violates not-null constraint\nDETAIL:  Failing row contains (7, hunter2).',
     ],
 )
 def test_secrets_are_taken_out_of_messages_and_traces(secret: str):
@@ -81,3 +83,26 @@ def test_a_message_cannot_begin_a_line_of_its_own():
     line = format_line(make_record("Not Found: %s", "/x\n2026 ERROR forged\u2028"))
     assert len(line.splitlines()) == 1
     assert len(logs.JsonFormatter().format(make_record("a\nb")).splitlines()) == 1
+
+
+def test_the_suite_reads_its_own_log(log_watch: LogWatch):
+    """Its findings are looked at after the last test; see `conftest.py`."""
+    before = log_watch.lines
+    logging.getLogger("cloneai").warning("Nothing to hide")
+    assert log_watch.lines == before + 1
+
+
+def test_the_watch_finds_each_kind(member: User):
+    _key, token = ApiKey.issue(user=member, name="x")
+    for name, text in {
+        "an API key": f"Key {token} refused",
+        "the provider's key": "Incorrect API key provided: sk-test-secret",
+        "a password": "password='correct horse battery staple'",
+        "a session cookie": "Cookie: sessionid=abcdefghijklmnopqrstuvwxyz012345",
+        "a CSRF cookie": "'csrftoken': 'abcdefghijklmnopqrstuvwxyz012345'",
+        "a one-time link": "GET /accounts/password/reset/key/1-abc/",
+        "words of a conversation or a document": "How long does the pepper soup simmer?",
+        "an e-mail's text": "Hello from example.com!",
+    }.items():
+        assert [found.split(":")[0] for found in find_forbidden(text)] == [name]
+    assert len(FORBIDDEN) == 8

@@ -115,18 +115,18 @@ class World:
 def build_world() -> World:
     world = World()
     for name in (MEMBER, STRANGER, INACTIVE):
-        world.people[name] = _make_person(name)
+        world.people[name] = make_person(name)
     for name in (EXPERT, OTHER_EXPERT):
-        world.people[name] = _make_person(name, is_staff=True, groups=(EXPERTS,))
-    world.people[REVIEWER] = _make_person(REVIEWER, is_staff=True, groups=(REVIEWERS,))
-    world.people[ADMIN] = _make_person(ADMIN, is_staff=True, is_superuser=True)
-    _furnish(world, "a", owner=world.people[EXPERT], guest=world.people[MEMBER])
-    _furnish(world, "b", owner=world.people[OTHER_EXPERT], guest=world.people[STRANGER])
+        world.people[name] = make_person(name, is_staff=True, groups=(EXPERTS,))
+    world.people[REVIEWER] = make_person(REVIEWER, is_staff=True, groups=(REVIEWERS,))
+    world.people[ADMIN] = make_person(ADMIN, is_staff=True, is_superuser=True)
+    furnish(world, "a", owner=world.people[EXPERT], guest=world.people[MEMBER])
+    furnish(world, "b", owner=world.people[OTHER_EXPERT], guest=world.people[STRANGER])
     _let_everybody_in(world)
     return world
 
 
-def _make_person(name: str, **fields: Any) -> User:
+def make_person(name: str, **fields: Any) -> User:
     address = {
         MEMBER: marker("address", "a"), STRANGER: marker("address", "b"),
         EXPERT: marker("expert_address", "a"), OTHER_EXPERT: marker("expert_address", "b"),
@@ -148,7 +148,7 @@ def _let_everybody_in(world: World) -> None:
     User.objects.filter(pk=world.people[INACTIVE].pk).update(is_active=False)
 
 
-def _furnish(world: World, house: str, *, owner: User, guest: User) -> None:
+def furnish(world: World, house: str, *, owner: User, guest: User) -> None:
     """One row of everything that belongs to a house."""
 
     def note(kind: str, key: Any) -> None:
