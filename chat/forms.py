@@ -1,6 +1,7 @@
 """What members type in conversations."""
 
 from typing import Any
+from uuid import UUID, uuid4, uuid5
 
 from django import forms
 
@@ -25,6 +26,8 @@ class MessageForm(forms.Form):
         ),
     )
 
+    page_id = forms.UUIDField(required=False, widget=forms.HiddenInput, initial=uuid4)
+
     def __init__(self, *args: Any, clone_name: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         attrs = self.fields["content"].widget.attrs
@@ -33,6 +36,11 @@ class MessageForm(forms.Form):
     def clean_content(self) -> str:
         """Browsers post line ends as CRLF; sockets send LF."""
         return self.cleaned_data["content"].replace("\r\n", "\n")
+
+    def client_message_id(self) -> UUID | None:
+        """The same text from the same page is one message, however often it is posted; None without a page's id."""
+        page_id = self.cleaned_data["page_id"]
+        return uuid5(page_id, self.cleaned_data["content"]) if page_id else None
 
 
 class FeedbackForm(forms.Form):

@@ -5,14 +5,18 @@ once; what became of it the socket itself finds out.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from django.contrib.sessions.models import Session
+from django.db import DatabaseError
 
 from chat.streaming import spawn
 from cloneai.accounts.models import User
 from cloneai.threads import run_in_thread
+
+logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 
@@ -46,11 +50,15 @@ class SocketWatch:
         while self.sockets:
             await asyncio.sleep(LOOK_SECONDS)
             watched = list(self.sockets)
-            passwords, logins = await run_in_thread(
-                find_present,
-                user_ids={socket.user_id for socket in watched},
-                login_keys={socket.login_key for socket in watched},
-            )
+            try:
+                passwords, logins = await run_in_thread(
+                    find_present,
+                    user_ids={socket.user_id for socket in watched},
+                    login_keys={socket.login_key for socket in watched},
+                )
+            except DatabaseError as error:
+                logger.warning("The next look at sockets comes later: %s", error)
+                continue
             for socket in watched:
                 known = self.passwords.setdefault(socket.user_id, passwords.get(socket.user_id, ""))
                 if passwords.get(socket.user_id) != known or socket.login_key not in logins:

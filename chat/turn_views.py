@@ -54,7 +54,11 @@ async def conversation(request: HttpRequest, session_id: UUID) -> HttpResponse:
             render_conversation, request=request, session=session, form=form, status=422
         )
     try:
-        turn = await start_turn(session=session, content=form.cleaned_data["content"])
+        turn = await start_turn(
+            session=session,
+            content=form.cleaned_data["content"],
+            client_message_id=form.client_message_id(),
+        )
     except TurnRefused as error:
         form.add_error("content", error.message)
         status = REFUSED_STATUS.get(error.error_type, 422)

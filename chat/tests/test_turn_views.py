@@ -1,5 +1,6 @@
 """Starting, showing and stopping turns by plain forms, as a browser without scripts does."""
 
+import re
 import uuid
 from typing import Any
 from urllib.parse import urlsplit
@@ -209,3 +210,16 @@ async def start_running(session: ChatSession, **fields: Any) -> Message:
         heartbeat_at=timezone.now(),
         **fields,
     )
+
+
+async def test_a_form_posted_twice_is_one_message_and_other_text_another(
+    material: Document, session: ChatSession, browser: AsyncClient
+) -> None:
+    page = (await browser.get(session.get_absolute_url())).text
+    page_id = re.search(r'name="page_id" value="([0-9a-f-]{36})"', page)[1]
+    for content in (QUESTION, QUESTION, "And the onion?"):
+        response = await browser.post(session.get_absolute_url(), {"content": content, "page_id": page_id})
+        assert response.status_code == 302
+        await last_answer(session)
+    asked = [message.content async for message in session.messages.filter(role="user")]
+    assert asked == [QUESTION, "And the onion?"]
