@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.urls import URLPattern, path
 from unfold.decorators import display
 
+from chat.admin_evaluation import EvaluationQuestionAdmin as EvaluationQuestionAdmin
 from chat.admin_gaps import KnowledgeGapAdmin
 from chat.admin_receipt import show_receipt
 from chat.admin_transcript import annotate_figures, load_page
@@ -103,7 +104,7 @@ class ChatSessionAdmin(ReadOnlyAdmin):
     def get_urls(self) -> list[URLPattern]:
         receipt = self.admin_site.admin_view(partial(show_receipt, self))
         return [
-            path("<uuid:session_id>/receipt/<uuid:message_id>/", receipt, name="chat_receipt"),
+            path("receipt/<uuid:message_id>/", receipt, name="chat_receipt"),
             *super().get_urls(),
         ]
 

@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404
 from billing.metering import MeteredCallError, Payer
 from billing.models import CostRecord
 from chat.markdown import render_markdown
-from chat.models import AnswerReceipt, ChatSession
+from chat.models import AnswerReceipt
 from chat.receipts import list_passages
 from chat.rehearsals import Rehearsal, rehearse
 from chat.turn_records import load_history
@@ -21,17 +21,16 @@ if TYPE_CHECKING:
 
 
 def show_receipt(
-    model_admin: "ChatSessionAdmin", request: StaffRequest, session_id: UUID, message_id: UUID
+    model_admin: "ChatSessionAdmin", request: StaffRequest, message_id: UUID
 ) -> HttpResponseBase:
     """How the answer came about. A post answers the question again, at the viewer's cost, and changes nothing."""
-    session: ChatSession = model_admin.find_or_404(request, str(session_id))
     receipt = get_object_or_404(
         AnswerReceipt.objects.readable_by_staff(request.user).select_related(
             "message__reply_to", "message__session__clone"
         ),
         message=message_id,
-        message__session=session,
     )
+    session = receipt.message.session
     is_replay = request.method == "POST"
     record_action(
         actor=request.user,

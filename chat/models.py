@@ -327,3 +327,12 @@ class AnswerReceipt(models.Model):
     def is_rewritten(self) -> bool:
         """Whether something else than the member's own words was searched for."""
         return bool(self.query) and " ".join(self.question.split()) != self.query
+
+
+from chat.evaluation_models import (  # noqa: E402  (Django reads an app's models from this module)
+    MAX_QUESTION_CHARS as MAX_QUESTION_CHARS,
+)
+from chat.evaluation_models import EvaluationQuestion as EvaluationQuestion  # noqa: E402
+from chat.evaluation_models import EvaluationResult as EvaluationResult  # noqa: E402
+from chat.evaluation_models import EvaluationRun as EvaluationRun  # noqa: E402
+from chat.evaluation_models import RunStatus as RunStatus  # noqa: E402

@@ -10,7 +10,7 @@ from django_q.models import Schedule
 from django_q.tasks import schedule
 
 from billing.metering import MeteredCallError
-from chat import gap_closing, gaps, memory_extraction, settling, summaries
+from chat import evaluation, gap_closing, gaps, memory_extraction, settling, summaries
 from chat.frames import final_frame
 from chat.streaming import send_to_session
 from chat.turn_records import interrupt_stale_answers
@@ -63,3 +63,7 @@ def sort_gaps() -> None:
 
 def replay_gap(gap_id: int) -> None:
     gap_closing.replay_gap(gap_id=gap_id)
+
+
+def run_evaluation(run_id: str) -> None:
+    evaluation.run_evaluation(run_id=UUID(run_id))

@@ -17,6 +17,7 @@ CLONES: tuple[Link, ...] = (
     ("Documents", "knowledge_document_changelist", "description"),
     ("Upload", "knowledge_document_add", "upload"),
     ("Knowledge gaps", "chat_knowledgegap_changelist", "help"),
+    ("Evaluation", "chat_evaluationquestion_changelist", "fact_check"),
 )
 CONVERSATIONS: tuple[Link, ...] = (("Conversations", "chat_chatsession_changelist", "forum"),)
 SUMMARIES: tuple[Link, ...] = (("Summaries", "chat_sessionsummary_changelist", "summarize"),)

@@ -65,6 +65,13 @@ IN_THE_FILES = "It is computed from the documents, which are in the archive as y
 OTHERS = "It belongs to the people who had these conversations."
 LEDGER = "The books must add up. Once the account is gone, the number in it leads to nobody."
 
+
+def find_own_questions(person_id: int) -> QuerySet[Any]:
+    """An expert's evaluation questions without those that are a member's words."""
+    questions = apps.get_model("chat.EvaluationQuestion")._base_manager
+    return questions.filter(clone__owner=person_id, message=None)
+
+
 TABLES = (
     PersonalTable(
         name="account", model="accounts.User", path="pk", title="Your account", hidden=("password",)
@@ -300,6 +307,49 @@ TABLES = (
         fate=Fate.UNLINKED,
         reason="A document of somebody else's clone belongs to that clone. That you uploaded it is forgotten.",
         hidden=("file", "live_file", "lease_token", "lease_until"),
+    ),
+    PersonalTable(
+        name="evaluation_questions",
+        model="chat.EvaluationQuestion",
+        path="clone__owner",
+        title="Questions that you evaluate your clones with",
+        fate=Fate.ERASED_WITH_CLONES,
+        find=find_own_questions,
+    ),
+    PersonalTable(
+        name="evaluation_questions_from_you",
+        model="chat.EvaluationQuestion",
+        path="message__session__user",
+        title="Questions of yours that an expert evaluates a clone with",
+    ),
+    PersonalTable(
+        name="evaluation_results_from_you",
+        model="chat.EvaluationResult",
+        path="question__message__session__user",
+        title="What a clone answered to them in evaluations",
+    ),
+    PersonalTable(
+        name="evaluation_runs",
+        model="chat.EvaluationRun",
+        path="clone__owner",
+        title="Evaluations of your clones",
+        fate=Fate.ERASED_WITH_CLONES,
+    ),
+    PersonalTable(
+        name="evaluations_started",
+        model="chat.EvaluationRun",
+        path="started_by",
+        title="Evaluations that you started",
+        fate=Fate.UNLINKED,
+        reason="An evaluation belongs to its clone. That you started it is forgotten.",
+    ),
+    PersonalTable(
+        name="evaluation_results",
+        model="chat.EvaluationResult",
+        path="run__clone__owner",
+        title="What your clones answered in evaluations",
+        fate=Fate.ERASED_WITH_CLONES,
+        not_exported="It can be had again: run the evaluation.",
     ),
     PersonalTable(
         name="others_conversations",

@@ -9,7 +9,7 @@ from billing.models import CostRecord
 from clones.models import Clone
 from knowledge import vector_cache
 from knowledge.retrieval import SearchResult, search_passages
-from knowledge.tests.conftest import ingest, store
+from knowledge.tests.conftest import SLEEP, SOURDOUGH, ingest, store
 from knowledge.word_forms import find_words, stem_words
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -18,9 +18,6 @@ FILLER = (
     "Our house has a garden with apple trees, and in the evening we sit there and read to each other. " * 12
 )
 ANSWER = "Never shout at your manager in a meeting; ask for ten minutes alone with her instead. "
-RIVAL = (
-    "A manager has a manager too. Every manager reports to some other manager, who has a manager again. " * 4
-)
 
 
 @pytest.fixture
@@ -28,7 +25,8 @@ def library(clone: Clone, prices: None) -> Clone:
     Clone.objects.filter(pk=clone.pk).update(chunk_tokens=400, chunk_overlap_tokens=0)
     clone.refresh_from_db()
     ingest(store(clone=clone, text=FILLER + ANSWER + FILLER[:600], name="answer.txt"))
-    ingest(store(clone=clone, text=RIVAL, name="rival.txt"))
+    for name, text in {"sleep.txt": SLEEP, "bread.txt": SOURDOUGH}.items():
+        ingest(store(clone=clone, text=text, name=name))
     clone.refresh_from_db()
     return clone
 
@@ -57,7 +55,7 @@ def test_failure_leaves_the_first_search(library: Clone, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(vector_cache, "embed_texts", fail)
     vector_cache.forget_all()
-    assert search(library, "Who has a manager?").passages
+    assert search(library, "How cool is the bedroom?").passages
 
 
 def test_stems_are_those_of_the_index():

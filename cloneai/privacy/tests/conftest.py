@@ -31,6 +31,9 @@ from chat.models import (
     AnswerReceipt,
     ChatSession,
     Citation,
+    EvaluationQuestion,
+    EvaluationResult,
+    EvaluationRun,
     GapQuestion,
     KnowledgeGap,
     Memory,
@@ -108,6 +111,9 @@ def talk(*, user: User, clone: Clone, text: str) -> ChatSession:
     )
     memory.used_in.add(answer)
     AnswerReceipt.objects.create(message=answer, question=question.content, prompt=[{"content": text}])
+    taken = EvaluationQuestion.objects.create(clone=clone, question=question.content, message=answer)
+    run = EvaluationRun.objects.create(clone=clone, label="Before the change", started_by=user)
+    EvaluationResult.objects.create(run=run, question=taken, question_text=question.content, answer=text)
     return session
 
 

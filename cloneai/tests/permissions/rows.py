@@ -266,7 +266,7 @@ def admin_page(path: str, method: str = "GET", **fields: Any) -> Row:
 
 
 DOCUMENT_PAGE = "knowledge/document/<uuid:document_id>/"
-RECEIPT_PAGE = "chat/chatsession/<uuid:session_id>/receipt/<uuid:message_id>/"
+RECEIPT_PAGE = "chat/chatsession/receipt/<uuid:message_id>/"
 IN_ADMIN = give(200, *STAFF)
 NO_ADMIN = give(403, EXPERT, OTHER_EXPERT, REVIEWER)
 ADMIN_PAGES = [
@@ -294,6 +294,12 @@ ADMIN_PAGES = [
     admin_page("billing/costrecord/report/", allow=IN_ADMIN, data={"group_by": "user", "format": "csv"}),
     admin_page("billing/costrecord/performance/", allow=IN_ADMIN),
     admin_page("billing/costrecord/performance/", allow=IN_ADMIN, data={"format": "csv"}),
+    admin_page("chat/evaluationquestion/clone/<int:clone_id>/", kind="clone_pk", allow=give(200, EXPERT, ADMIN)),
+    admin_page(
+        "chat/evaluationquestion/clone/<int:clone_id>/", "POST", kind="clone_pk", allow=give(302, EXPERT, ADMIN),
+        data={"do": "liked"},
+    ),
+    admin_page("chat/evaluationquestion/run/<uuid:run_id>/", kind="run", allow=give(200, EXPERT, ADMIN)),
     admin_page(RECEIPT_PAGE, kind="answer", allow=give(200, REVIEWER, ADMIN)),
     *(
         admin_page(f"chat/knowledgegap/<int:gap_id>/{name}/", method, kind="gap", allow=give(status, EXPERT, ADMIN))
@@ -365,6 +371,10 @@ ADMINS = {
     "chat.sessionsummary": AdminRules(
         kind="summary", sees=STAFF, views=(EXPERT, REVIEWER, ADMIN), changes=(REVIEWER, ADMIN),
         actions=dict.fromkeys(("mark_done", "mark_in_review", "write_again"), (REVIEWER, ADMIN)),
+    ),
+    "chat.evaluationquestion": AdminRules(
+        kind="evaluation", sees=EXPERTS_OF_ALL, views=ONE_EXPERT, changes=ONE_EXPERT, adds=EXPERTS_OF_ALL,
+        deletes=ONE_EXPERT, actions={"delete_selected": EXPERTS_OF_ALL},
     ),
     "chat.knowledgegap": AdminRules(
         kind="gap", sees=EXPERTS_OF_ALL, views=ONE_EXPERT, hides=True,

@@ -22,8 +22,11 @@ from django_q.models import Failure, OrmQ, Schedule, Success
 
 from billing.models import CostRecord, ModelPrice, Outcome, Purpose, Reservation, ReservationState
 from chat.models import (
+    AnswerReceipt,
     ChatSession,
     Citation,
+    EvaluationQuestion,
+    EvaluationRun,
     GapQuestion,
     KnowledgeGap,
     Memory,
@@ -184,11 +187,15 @@ def furnish(world: World, house: str, *, owner: User, guest: User) -> None:
         user=guest, clone=clone, message=question, kind=MemoryKind.GOAL, text=say("memory"), quote=say("memory"),
         confidence=1, fingerprint=say("memory"),
     )  # fmt: skip
+    AnswerReceipt.objects.create(message=answer, question=say("talk"))
+    evaluation = EvaluationQuestion.objects.create(clone=clone, question=say("gap"))
+    run = EvaluationRun.objects.create(clone=clone, label=say("gap"))
     key, _token = ApiKey.issue(user=guest, name=say("key"))
     for kind, value in {
         "clone": clone.slug, "clone_pk": clone.pk, "document": document.pk, "session": session.pk,
         "question": question.pk, "answer": answer.pk, "citation": citation.pk, "summary": summary.pk,
         "gap": gap.pk, "key": key.pk, "memory": memory.pk,
+        "evaluation": evaluation.pk, "run": run.pk,
         "guest": guest.pk, "address": guest.emailaddress_set.get().pk,
         "cost": _make_cost(clone=clone, user=guest, error=say("error")).pk,
         "factor": Authenticator.objects.create(
