@@ -37,7 +37,11 @@ class Conversation {
     this.outbox = JSON.parse(this.memory.read("outbox") ?? "null");
     this.pendingEdit = null;
     this.composer = new Composer({ form: root.querySelector("[data-composer]"), memory: this.memory });
-    this.follower = new Follower({ content: root.querySelector(".chat-column"), button: root.querySelector("[data-to-end]") });
+    this.follower = new Follower({
+      content: root.querySelector(".chat-column"),
+      button: root.querySelector("[data-to-end]"),
+      isFollowing: !location.hash && this.transcript.messages.length > 0,
+    });
     this.budget = new BudgetLine({ line: root.querySelector("[data-budget]") });
     this.connection = new Connection(root.dataset.socketPath);
     const line = new ConnectionLine({ line: root.querySelector("[data-connection]"), signInUrl: root.dataset.signInUrl });
@@ -51,7 +55,7 @@ class Conversation {
     root.querySelector("[data-starters]")?.addEventListener("submit", (event) => this.onStarter(event));
     addEventListener("pageshow", (event) => event.persisted && this.catchUp());
     setInterval(() => this.watch(), SILENCE_MS / 5);
-    if (!location.hash) this.follower.toEnd();
+    if (this.follower.isFollowing) this.follower.toEnd();
     this.showState();
     this.connection.open();
   }

@@ -4,9 +4,9 @@ const AT_END_PX = 2;
 const NEAR_END_PX = 90;
 
 export class Follower {
-  constructor({ content, button }) {
+  constructor({ content, button, isFollowing }) {
     this.button = button;
-    this.isFollowing = !location.hash;
+    this.isFollowing = isFollowing;
     this.lastY = scrollY;
     button.addEventListener("click", () => this.toEnd({ isSmooth: true }));
     addEventListener("scroll", () => this.#look(), { passive: true });
