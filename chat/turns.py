@@ -8,26 +8,22 @@ import asyncio
 import logging
 import time
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from uuid import UUID
 
-from django.db import OperationalError
-
-from billing.metering import MeteredCallError, Payer, TextDelta, stream_chat
+from billing.metering import MeteredCallError, TextDelta, stream_chat
 from billing.models import Purpose
 from chat.citations import MarkerFilter
-from chat.claims import Claim, check_claims
-from chat.context import AnswerContext, max_answer_tokens
+from chat.claims import check_claims
+from chat.context import max_answer_tokens
+from chat.drafts import Draft, save_draft
 from chat.frames import error_frame, final_frame, start_frame, user_message_frame
 from chat.grounding import find_material, write_prompt
-from chat.memories import Recalled, recall
-from chat.models import AnswerReceipt, ChatSession, Message, MessageStatus
-from chat.receipts import build_receipt
+from chat.memories import recall
+from chat.models import ChatSession, Message
 from chat.source_keeping import SourceKeeper
 from chat.streaming import AnswerWriter, send_to_session, send_to_writer, spawn
 from chat.titles import begin_title
 from chat.turn_records import (
-    AnswerFigures,
     ConversationGone,
     StartedTurn,
     TurnRefused,
@@ -35,16 +31,12 @@ from chat.turn_records import (
     load_history,
     load_turn,
     request_stop,
-    save_answer,
     save_edit,
-    save_only_text,
     save_question,
     save_regeneration,
 )
 from cloneai.logs import begin_turn
 from cloneai.threads import run_in_thread
-from clones.models import Clone
-from knowledge.retrieval import SearchResult
 
 __all__ = [
     "StartedTurn",
@@ -60,50 +52,8 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2
-SAVE_PAUSES_SECONDS = (0.5, 2.0, 5.0)
 UNEXPECTED = MeteredCallError("unexpected")
 SHUT_DOWN = MeteredCallError("the web process was told to stop")
-
-
-@dataclass(slots=True, kw_only=True)
-class Draft:
-    """An answer while it is written, and what is known about it so far."""
-
-    answer: Message
-    writer: AnswerWriter
-    started_at: float = field(default_factory=time.monotonic)
-    search: SearchResult | None = None
-    memories: tuple[Recalled, ...] = ()
-    context: AnswerContext | None = None
-    markers: MarkerFilter = field(default_factory=lambda: MarkerFilter(passage_count=0))
-    model: str = ""
-    first_text_at: float | None = None
-    found_at: float | None = None
-    claims: tuple[Claim, ...] = ()
-
-    @property
-    def clone(self) -> Clone:
-        return self.answer.session.clone
-
-    @property
-    def question(self) -> str:
-        assert self.answer.reply_to is not None
-        return self.answer.reply_to.content
-
-    @property
-    def payer(self) -> Payer:
-        session = self.answer.session
-        return Payer(
-            user_id=session.user_id,
-            clone_id=session.clone_id,
-            session_id=session.pk,
-            message_id=self.answer.pk,
-        )
-
-    async def show(self, text: str) -> None:
-        if text:
-            self.first_text_at = self.first_text_at or time.monotonic()
-            await self.writer.write(text)
 
 
 async def start_turn(
@@ -186,14 +136,8 @@ async def _write_answer(*, answer_id: UUID, question: Message | None) -> None:
         failure = await _compose_until_stopped(draft)
         await draft.show(draft.markers.flush())
         await writer.flush()
-        draft.claims = await check_claims(
-            text=writer.text,
-            passages=draft.context.passages if draft.context else (),
-            numbers=draft.markers.numbers,
-            clone=draft.clone,
-            payer=draft.payer,
-        )
-        finished = await _save(draft, failure)
+        await _check(draft)
+        finished = await save_draft(draft, failure)
     if failure is not None:
         await send_to_session(session_id=session_id, frame=_describe_failure(failure, answer_id))
     await send_to_session(session_id=session_id, frame=await run_in_thread(final_frame, finished))
@@ -249,78 +193,18 @@ async def _compose(draft: Draft) -> None:
                 await draft.show(draft.markers.push(event.text))
 
 
-async def _save(draft: Draft, failure: MeteredCallError | None) -> Message:
-    """Ends the answer in the database, which may be away for a moment. What cannot be saved whole is saved as text."""
-    for pause_seconds in SAVE_PAUSES_SECONDS:
-        try:
-            return await run_in_thread(_finish, draft, failure)
-        except OperationalError:
-            logger.warning("Answer %s is saved later: the database is away", draft.answer.pk)
-            await asyncio.sleep(pause_seconds)
-        except ConversationGone:
-            raise
-        except Exception:
-            logger.exception("Answer %s is saved without its sources", draft.answer.pk)
-            break
-    writer = draft.writer
-    return await run_in_thread(
-        save_only_text, answer=draft.answer, text=writer.text, chunk_ends=writer.chunk_ends
-    )
-
-
-def _finish(draft: Draft, failure: MeteredCallError | None) -> Message:
-    """Saves the finished answer with its citations, in one transaction."""
-    writer = draft.writer
-    return save_answer(
-        answer=draft.answer,
-        text=writer.text,
-        chunk_ends=writer.chunk_ends,
-        status=_final_status(writer=writer, failure=failure),
-        passages=draft.context.passages if draft.context else (),
-        numbers=draft.markers.numbers,
-        search=draft.search,
-        claims=draft.claims,
-        memory_ids=[memory.id for memory in draft.memories] if draft.context else [],
-        receipt=_build_receipt(draft),
-        failure=failure,
-        figures=AnswerFigures(
-            model=draft.model,
-            processing_time_ms=_milliseconds(draft.started_at, time.monotonic()),
-            time_to_first_token_ms=_milliseconds(draft.started_at, draft.first_text_at)
-            if draft.first_text_at
-            else None,
-        ),
-    )
-
-
-def _build_receipt(draft: Draft) -> AnswerReceipt:
-    moments = {"search": draft.found_at, "first_text": draft.first_text_at, "total": time.monotonic()}
-    return build_receipt(
-        message=draft.answer,
-        question=draft.question,
-        search=draft.search,
-        given=draft.context.passages if draft.context else (),
-        prompt=draft.context.messages if draft.context else (),
-        claims=draft.claims,
-        memories=[
-            {"id": str(memory.id), "kind": memory.kind, "text": memory.text}
-            for memory in (draft.memories if draft.context else ())
-        ],
-        timings_ms={
-            name: _milliseconds(draft.started_at, moment) if moment else None
-            for name, moment in moments.items()
-        },
-    )
-
-
-def _final_status(*, writer: AnswerWriter, failure: MeteredCallError | None) -> MessageStatus:
-    if failure is not None:
-        return MessageStatus.INTERRUPTED if writer.text else MessageStatus.FAILED
-    return MessageStatus.STOPPED if writer.was_stopped else MessageStatus.COMPLETE
-
-
-def _milliseconds(start: float, end: float) -> int:
-    return round((end - start) * 1000)
+async def _check(draft: Draft) -> None:
+    """Compares what the answer cites with its passages. Nothing that goes wrong here may cost the answer."""
+    try:
+        draft.claims = await check_claims(
+            text=draft.writer.text,
+            passages=draft.passages,
+            numbers=draft.markers.numbers,
+            clone=draft.clone,
+            payer=draft.payer,
+        )
+    except Exception:
+        logger.exception("The claims of answer %s were not checked", draft.answer.pk)
 
 
 def _describe_failure(failure: MeteredCallError, answer_id: UUID) -> dict[str, object]:
