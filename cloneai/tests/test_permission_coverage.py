@@ -18,9 +18,12 @@ from cloneai.tests.permissions.rows import ADMINS, API, ROWS, SOCKETS, AdminRule
 from cloneai.tests.permissions.walk import Undo, read_payload, send
 from cloneai.tests.permissions.world import (
     ADMIN,
+    EXPERT,
     HOUSES,
     MARKERS,
     MEMBER,
+    OTHER_EXPERT,
+    REVIEWER,
     STAFF,
     World,
     build_world,
@@ -209,6 +212,100 @@ def test_foreign_keys_in_a_form_are_not_choices(world: World):
 
     assert Clone.objects.get(slug="house-a").owner == world.people["expert"]
     assert str(Document.objects.get(pk=world.key("document", "a")).clone_id) == world.key("clone_pk", "a")
+
+
+# What Django's admin takes from the address besides filters: pop-ups, related fields, an error mark, sorting, facets.
+ODD_QUERIES = [
+    {"_popup": "1"},
+    {"_popup": "1", "_to_field": "id"},
+    {"_to_field": "id"},
+    {"e": "1"},
+    {"o": "-1.2.3"},
+    {"o": "9999"},
+    {"p": "2"},
+    {"all": ""},
+    {"_facets": "True"},
+    {"q": "mark", "_facets": "True"},
+    {"q": '"mark'},
+    {"q": "mark\x01"},
+    {"_changelist_filters": "clone=1"},
+]
+
+
+@pytest.mark.parametrize("label", [label for label, rules in ADMINS.items() if EXPERT in rules.sees])
+def test_odd_addresses_of_lists_show_nothing_foreign(label: str, world: World):
+    """Pop-ups, related fields, error marks, sorting, facets, and filters through every relation, two steps far."""
+    rules = ADMINS[label]
+    address = f"/admin/{label.replace('.', '/')}/"
+    keys = [world.key(kind, "b") for kind in ("clone_pk", "guest")]
+    queries = ODD_QUERIES + [{path: key} for path in find_relations(rules) for key in keys]
+    for query in queries:
+        response = world.browsers[EXPERT].get(address, query)
+        assert response.status_code in (200, 302, 400, 404), query
+        assert find_leaks(actor=EXPERT, payload=read_payload(response), besides=rules.shows) == [], query
+        if response.status_code == 200 and (found := (response.context or {}).get("cl")):
+            assert found.result_count <= len(own_rows(rules, EXPERT)), query
+
+
+def find_relations(rules: AdminRules) -> list[str]:
+    """Lookups such as `clone`, `clone__id__exact` and `session__user`, as somebody could type them."""
+    model = next(m for m in django_admin.site._registry if ADMINS[m._meta.label_lower] is rules)
+    paths = []
+    for relation in model._meta.get_fields():
+        if relation.is_relation and relation.related_model is not None and relation.name:
+            paths.append(f"{relation.name}__id__exact")
+            paths += [
+                f"{relation.name}__{further.name}"
+                for further in relation.related_model._meta.get_fields()
+                if further.is_relation and further.concrete
+            ]
+    return paths
+
+
+def test_deleting_names_and_counts_nothing_foreign(world: World):
+    """The question before a deletion, of one and of several: foreign rows are neither listed nor counted."""
+    for label, rules in ADMINS.items():
+        base = f"/admin/{label.replace('.', '/')}/"
+        both = [world.key(rules.kind, house) for house in HOUSES]
+        for actor in (EXPERT, REVIEWER):
+            client = world.browsers[actor]
+            pages = [client.get(f"{base}{key}/delete/") for key in both]
+            pages.append(client.post(base, {"action": "delete_selected", "_selected_action": both}))
+            for page in pages:
+                payload = read_payload(page)
+                assert find_leaks(actor=actor, payload=payload, besides=rules.shows) == [], (label, actor)
+                if page.context and "model_count" in page.context:
+                    counts = {str(name): number for name, number in page.context["model_count"]}
+                    assert max(counts.values(), default=0) <= 2, (
+                        label,
+                        actor,
+                        counts,
+                    )  # a house has two messages
+
+
+def test_a_clone_with_others_conversations_tells_only_their_number(world: World):
+    """An expert who deletes a clone learns how much goes along, not whose it is."""
+    page = world.browsers[EXPERT].get(f"/admin/clones/clone/{world.key('clone_pk', 'a')}/delete/")
+    assert page.status_code == 200
+    assert find_leaks(actor=EXPERT, payload=read_payload(page)) == []
+
+
+def test_exports_hold_nothing_foreign(world: World):
+    """The reports' files, by every grouping, filtered by the keys of both houses."""
+    for actor in (EXPERT, OTHER_EXPERT):
+        for page in ("report", "performance"):
+            for group in ("user", "clone"):
+                for house in HOUSES:
+                    query = {
+                        "group_by": group, "format": "csv", "clone": world.key("clone_pk", house),
+                        "user": world.key("guest", house),
+                    }  # fmt: skip
+                    response = world.browsers[actor].get(f"/admin/billing/costrecord/{page}/", query)
+                    assert response.status_code in (200, 400, 404)
+                    assert find_leaks(actor=actor, payload=read_payload(response)) == [], (actor, page, query)
+        for group in ("user", "clone"):
+            items = world.programs[actor].get("/api/billing/costs", {"group_by": group}).json()["items"]
+            assert len(items) == 1
 
 
 def test_logged_out_browser_and_revoked_key_get_nothing(world: World, client: Client):
