@@ -12,7 +12,7 @@ LOCAL_EMBEDDING_DIMENSIONS = 256
 LARGEST_INDEXED_DIMENSIONS = 4000
 SMALLEST_KEY_CHARACTERS = 50
 SMALLEST_KEY_ALPHABET = 5
-ORIGIN = re.compile(r"https?://(\*\.)?[^/?#*@\s]+")
+ORIGIN = re.compile(r"https?://(\*\.)?[^/?#*@;,'\"\s]+")
 
 
 @register(Tags.compatibility)
@@ -45,11 +45,12 @@ def check_trusted_origins(
 ) -> list[CheckMessage]:
     return [
         Error(
-            f"CSRF_TRUSTED_ORIGINS contains {origin!r}, which is not an origin.",
+            f"{name} contains {origin!r}, which is not an origin.",
             hint="Write scheme and host (and an unusual port): https://example.org or https://*.example.org",
             id="cloneai.E003",
         )
-        for origin in settings.CSRF_TRUSTED_ORIGINS
+        for name in ("CSRF_TRUSTED_ORIGINS", "EMBED_ORIGINS")
+        for origin in getattr(settings, name)
         if not ORIGIN.fullmatch(origin)
     ]
 

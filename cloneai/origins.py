@@ -39,7 +39,17 @@ def is_allowed_origin(*, origin: str, host: str, is_secure: bool) -> bool:
     scheme = "https" if is_secure else "http"
     if validate_host(domain, settings.ALLOWED_HOSTS) and found == _split_origin(f"{scheme}://{host}"):
         return True
-    return any(found == _split_origin(trusted) for trusted in settings.CSRF_TRUSTED_ORIGINS)
+    return any(_covers(trusted, found) for trusted in settings.CSRF_TRUSTED_ORIGINS)
+
+
+def _covers(trusted: str, found: tuple[str, str, int]) -> bool:
+    """`https://*.example.org` stands for every host below example.org, as in Django's own check of forms."""
+    named = _split_origin(trusted.replace("://*.", "://"))
+    if named is None:
+        return False
+    scheme, host, port = named
+    is_host = found[1].endswith(f".{host}") if "://*." in trusted else found[1] == host
+    return is_host and (found[0], found[2]) == (scheme, port)
 
 
 def _split_origin(origin: str) -> tuple[str, str, int] | None:
@@ -49,6 +59,7 @@ def _split_origin(origin: str) -> tuple[str, str, int] | None:
         port = parts.port
     except ValueError:
         return None
-    if parts.scheme not in DEFAULT_PORTS or not parts.hostname or parts.path or parts.query or parts.username:
+    is_bare = not (parts.path or parts.query or parts.fragment or "@" in parts.netloc)
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname or not is_bare:
         return None
     return parts.scheme, parts.hostname.lower(), port or DEFAULT_PORTS[parts.scheme]

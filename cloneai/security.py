@@ -1,4 +1,8 @@
-"""What browsers may do with our pages: Content-Security-Policy and Permissions-Policy."""
+"""What browsers and caches may do with our answers: policies of content, permissions and frames, and Cache-Control.
+
+Pages that people read and chat on may stand in frames of EMBED_ORIGINS. The session cookie goes along only when such
+an origin belongs to the same site (www.example.org around clones.example.org); others show what anonymous people see.
+"""
 
 from collections.abc import Awaitable, Callable
 
@@ -7,6 +11,7 @@ from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.cache import has_vary_header
 
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()"
 # The admin's Alpine makes functions from attributes; it and Swagger set styles in attributes.
@@ -14,6 +19,9 @@ RELAXED_PATHS = {
     "/admin/": {"script-src": "'self' 'unsafe-eval'", "style-src": "'self' 'unsafe-inline'"},
     "/api/docs": {"style-src": "'self' 'unsafe-inline'"},
 }
+
+NEVER_FRAMED = ("/admin/", "/accounts/", "/account/", "/api/", "/v1/")
+PROGRAMS = ("/api/", "/v1/")
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 
@@ -29,7 +37,7 @@ def build_policy(*, path: str, socket_origin: str) -> str:
         "object-src": "'none'",
         "base-uri": "'none'",
         "form-action": "'self'",
-        "frame-ancestors": "'none'",
+        "frame-ancestors": " ".join(["'self'", *settings.EMBED_ORIGINS]) if may_be_framed(path) else "'none'",
     }
     for prefix, relaxed in RELAXED_PATHS.items():
         if path.startswith(prefix):
@@ -39,8 +47,13 @@ def build_policy(*, path: str, socket_origin: str) -> str:
     return "; ".join(f"{name} {value}".strip() for name, value in directives.items())
 
 
+def may_be_framed(path: str) -> bool:
+    """Never where people log in, change their account or work: a page around it could lead their clicks."""
+    return bool(settings.EMBED_ORIGINS) and not path.startswith(NEVER_FRAMED)
+
+
 class ContentSecurityPolicyMiddleware:
-    """Sets both headers unless the view has set its own."""
+    """Sets the headers unless the view has set its own."""
 
     sync_capable = True
     async_capable = True
@@ -67,6 +80,12 @@ class ContentSecurityPolicyMiddleware:
         policy = build_policy(path=request.path, socket_origin=_socket_origin(request))
         response.headers.setdefault("Content-Security-Policy", policy)
         response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
+        if may_be_framed(request.path):
+            response.headers.pop("X-Frame-Options", None)  # knows no origins; `frame-ancestors` rules
+        if request.path.startswith(PROGRAMS):
+            response.headers.setdefault("Cache-Control", "no-store")
+        elif has_vary_header(response, "Cookie"):
+            response.headers.setdefault("Cache-Control", "private, no-cache")
         return response
 
 

@@ -40,6 +40,7 @@ DRAIN_SECONDS = read_int("DRAIN_SECONDS", 20, minimum=0, maximum=600)
 INSECURE_HTTP = read_bool("INSECURE_HTTP", False)
 ALLOWED_HOSTS = read_hosts("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if DEBUG else "")
 CSRF_TRUSTED_ORIGINS = read_list("CSRF_TRUSTED_ORIGINS")
+EMBED_ORIGINS = read_list("EMBED_ORIGINS")  # whose pages may frame ours; see cloneai/security.py
 os.environ.setdefault("TIKTOKEN_CACHE_DIR", str(BASE_DIR / "cloneai" / "vocabularies"))
 TESTING = "pytest" in sys.modules
 
@@ -285,7 +286,9 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {name: {"level": "INFO"} for name in ("cloneai", "clones", "billing", "knowledge", "chat")}
-    | {"django": {"handlers": [], "level": "INFO"}},  # its own handler would print each line twice
+    | {"django": {"handlers": [], "level": "INFO"}}  # its own handler would print each line twice
+    # Each request has its access line; an error report for every forged Host header would bury the others.
+    | {"django.request": {"level": "ERROR"}, "django.security.DisallowedHost": {"level": "CRITICAL"}},
 }
 
 UNFOLD = {

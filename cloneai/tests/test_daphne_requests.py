@@ -48,7 +48,7 @@ def take_in(*, head: str, body: bytes, size: int = 1024 * 1024) -> tuple[Server,
     factory.timeOut = None
     channel = factory.buildProtocol(None)
     channel.makeConnection(transport)
-    channel.dataReceived(head.replace("\n", "\r\n").encode() + b"\r\n\r\n")
+    channel.dataReceived(head.replace("\n", "\r\n").encode("latin-1") + b"\r\n\r\n")
     for start in range(0, len(body), size):
         channel.dataReceived(body[start : start + size])
     channel.connectionLost(Failure(ConnectionDone()))
@@ -100,3 +100,11 @@ def test_a_sender_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch):
     server, transport = take_in(head=form("/", length=10**9), body=b"a" * 8 * 1024**2)
     assert transport.disconnecting
     assert not server.scopes
+
+
+@pytest.mark.parametrize("prefix", [b"//evil.example", b"/\xff"])
+def test_a_prefix_that_a_client_names_is_dropped(prefix: bytes):
+    head = f"GET /chat/ HTTP/1.1\nHost: localhost\nDaphne-Root-Path: {prefix.decode('latin-1')}"
+    server, transport = take_in(head=head, body=b"")
+    assert server.scopes[0]["root_path"] == ""
+    assert transport.value() == b""

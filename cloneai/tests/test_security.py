@@ -4,6 +4,7 @@ import pytest
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client, RequestFactory
 
+from cloneai.accounts.models import ApiKey
 from cloneai.security import ContentSecurityPolicyMiddleware, build_policy
 
 
@@ -62,3 +63,43 @@ def test_view_may_set_a_stricter_policy(rf: RequestFactory) -> None:
 
     response = ContentSecurityPolicyMiddleware(view)(rf.get("/"))
     assert response["Content-Security-Policy"] == "default-src 'none'"
+
+
+EMBEDDER = "https://www.example.org"
+
+
+@pytest.mark.parametrize(
+    ("path", "is_framed"),
+    [
+        ("/", True),
+        ("/no-such-page", True),
+        ("/accounts/login/", False),
+        ("/account/api-keys/", False),
+        ("/admin/login/", False),
+        ("/api/docs", False),
+        ("/v1/models", False),
+    ],
+)
+@pytest.mark.django_db
+def test_only_a_configured_origin_frames_pages_and_never_those_of_accounts(
+    path: str, is_framed: bool, client: Client, settings: Any
+) -> None:
+    plain = client.get(path)
+    assert "frame-ancestors 'none'" in plain["Content-Security-Policy"]
+    assert plain["X-Frame-Options"] == "DENY"
+    settings.EMBED_ORIGINS = [EMBEDDER]
+    response = client.get(path)
+    expected = f"'self' {EMBEDDER}" if is_framed else "'none'"
+    assert read_directives(response["Content-Security-Policy"])["frame-ancestors"] == expected
+    assert response.headers.get("X-Frame-Options") == (None if is_framed else "DENY")
+
+
+@pytest.mark.django_db
+def test_no_shared_cache_keeps_what_is_somebodys_own(client: Client, member: Any) -> None:
+    key = ApiKey.issue(user=member, name="x")[1]
+    answer = Client(headers={"Authorization": f"Bearer {key}"}).get("/api/clones")
+    assert answer["Cache-Control"] == "no-store"
+    client.force_login(member)
+    assert client.get("/chat/")["Cache-Control"] == "private, no-cache"
+    assert "no-store" in client.get("/account/api-keys/")["Cache-Control"]
+    assert client.get("/")["Cache-Control"] == "private, no-cache"
