@@ -5,9 +5,11 @@ import threading
 import pytest
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.db import connection, connections
-from django.test import RequestFactory
+from django.http import HttpRequest, HttpResponse
+from django.test import Client, RequestFactory
 from django.utils.functional import SimpleLazyObject
 
+from cloneai.accounts.async_user import async_user_middleware
 from cloneai.accounts.models import ApiKey, User
 from cloneai.api import KeyOrSession
 from cloneai.threads import run_in_thread
@@ -85,3 +87,24 @@ async def test_api_request_that_waits_for_an_answer_holds_no_connection(member: 
     async with ThreadSensitiveContext():  # as around every request
         assert await sync_to_async(KeyOrSession())(request) == member
         assert await sync_to_async(lambda: connection.connection)() is None
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_async_page_learns_who_asks_without_holding_a_connection(member: User) -> None:
+    """Else as many pages at once as the pool has connections would wait for each other's second one."""
+
+    def log_in() -> HttpRequest:
+        client = Client()
+        client.force_login(member)
+        request = RequestFactory().get("/chat/")
+        request.session = client.session
+        return request
+
+    async def view(request: HttpRequest) -> HttpResponse:
+        assert await request.auser() == member
+        assert await sync_to_async(lambda: connection.connection)() is None
+        return HttpResponse()
+
+    request = await run_in_thread(log_in)
+    async with ThreadSensitiveContext():  # as around every request
+        await async_user_middleware(view)(request)
