@@ -3,9 +3,8 @@
 from functools import partial
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import URLPattern, path
 from unfold.decorators import display
@@ -13,26 +12,18 @@ from unfold.decorators import display
 from chat.admin_evaluation import EvaluationQuestionAdmin as EvaluationQuestionAdmin
 from chat.admin_gaps import KnowledgeGapAdmin
 from chat.admin_receipt import show_receipt
+from chat.admin_reviews import SessionSummaryAdmin
 from chat.admin_transcript import annotate_figures, load_page
-from chat.markdown import render_markdown
-from chat.models import ChatSession, Message, ReviewState, SessionSummary, SummaryStatus
-from chat.summaries import request_summary
+from chat.models import ChatSession, Message
 from cloneai.accounts.admin_access import (
-    EXPERT,
-    NOBODY,
     REVIEWER,
     ReadOnlyAdmin,
-    RoleAdmin,
     StaffRequest,
-    name_for_staff,
     record_action,
 )
-from clones.admin_filters import OwnCloneFilter, SessionCloneFilter
+from clones.admin_filters import OwnCloneFilter
 
 __all__ = ["ChatSessionAdmin", "KnowledgeGapAdmin", "SessionSummaryAdmin"]
-
-STATUS_COLOURS = {"Waiting": "info", "Being written": "info", "Ready": "success", "Failed": "danger"}
-REVIEW_COLOURS = {"New": "warning", "In review": "info", "Done": "success"}
 
 
 class EndedFilter(admin.SimpleListFilter):
@@ -127,98 +118,3 @@ class ChatSessionAdmin(ReadOnlyAdmin):
     @display(description="State", ordering="ended_at", label={"Open": "info", "Ended": "success"})
     def is_over(self, session: ChatSession) -> str:
         return "Ended" if session.is_ended else "Open"
-
-
-@admin.register(SessionSummary)
-class SessionSummaryAdmin(RoleAdmin):
-    viewed_by = (REVIEWER, EXPERT)
-    changed_by = (REVIEWER,)
-    added_by = deleted_by = NOBODY
-    rows = "readable_by_staff"
-    list_select_related = ("session__clone", "session__user")
-    list_filter = (SessionCloneFilter, "review_state", "summary_type", "status", "created_at")
-    list_display = ("shown_session", "clone", "summary_type", "shown_status", "shown_review", "created_at")
-    change_form_outer_before_template = "admin/chat/summary.html"
-    actions = ("mark_done", "mark_in_review", "write_again")
-
-    def get_list_display(self, request: StaffRequest) -> tuple[str, ...]:
-        member = "member_address" if request.user.is_reviewer else "member_pseudonym"
-        return (*self.list_display[:2], member, *self.list_display[2:])
-
-    def get_search_fields(self, request: StaffRequest) -> tuple[str, ...]:
-        """Experts must not be able to find out by searching whose conversation it was."""
-        searched = ("session__title", "summary_text")
-        return (*searched, "session__user__email") if request.user.is_reviewer else searched
-
-    def get_fields(self, request: StaffRequest, obj: SessionSummary | None = None) -> tuple[str, ...]:
-        return ("review_state", "review_note") if request.user.is_reviewer else ("review_state",)
-
-    def change_view(
-        self,
-        request: StaffRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponseBase:
-        summary: SessionSummary = self.find_or_404(request, object_id)
-        shown = {
-            "title": str(summary),
-            "subtitle": None,
-            "summary_html": render_markdown(summary.summary_text),
-            "action_items": summary.structured_data.get("action_items", []),
-            "member_name": name_for_staff(person=summary.session.user, viewer=request.user),
-            "may_read_transcript": request.user.is_reviewer,
-        }
-        return super().change_view(request, object_id, form_url, {**shown, **(extra_context or {})})
-
-    def save_model(
-        self, request: StaffRequest, obj: SessionSummary, form: ModelForm[SessionSummary], change: bool
-    ) -> None:
-        super().save_model(request, obj, form, change)
-        record_action(actor=request.user, action="summary.review", target=obj, state=obj.review_state)
-
-    @admin.action(description="Mark as done", permissions=["change"])
-    def mark_done(self, request: StaffRequest, queryset: QuerySet[SessionSummary]) -> None:
-        self._mark(request, queryset, ReviewState.DONE)
-
-    @admin.action(description="Mark as in review", permissions=["change"])
-    def mark_in_review(self, request: StaffRequest, queryset: QuerySet[SessionSummary]) -> None:
-        self._mark(request, queryset, ReviewState.IN_REVIEW)
-
-    @admin.action(description="Write again (failed ones)", permissions=["change"])
-    def write_again(self, request: StaffRequest, queryset: QuerySet[SessionSummary]) -> None:
-        failed = list(queryset.filter(status=SummaryStatus.FAILED))
-        for summary in failed:
-            request_summary(session=summary.session, summary_type=summary.summary_type)
-        self.message_user(request, f"{len(failed)} summaries will be written again.", messages.SUCCESS)
-
-    def _mark(self, request: StaffRequest, queryset: QuerySet[SessionSummary], state: ReviewState) -> None:
-        marked = list(queryset)
-        for summary in marked:
-            record_action(actor=request.user, action="summary.review", target=summary, state=state)
-        SessionSummary.objects.filter(pk__in=[summary.pk for summary in marked]).update(review_state=state)
-        self.message_user(request, f"{len(marked)} summaries: {state.label.lower()}.", messages.SUCCESS)
-
-    @display(description="Conversation", ordering="session__title")
-    def shown_session(self, summary: SessionSummary) -> str:
-        return str(summary.session)
-
-    @display(description="Clone", ordering="session__clone__name")
-    def clone(self, summary: SessionSummary) -> str:
-        return summary.session.clone.name
-
-    @display(description="Member", ordering="session__user__email")
-    def member_address(self, summary: SessionSummary) -> str:
-        return summary.session.user.email
-
-    @display(description="Member")
-    def member_pseudonym(self, summary: SessionSummary) -> str:
-        return summary.session.user.pseudonym
-
-    @display(description="State", ordering="status", label=STATUS_COLOURS)
-    def shown_status(self, summary: SessionSummary) -> str:
-        return summary.get_status_display()
-
-    @display(description="Review", ordering="review_state", label=REVIEW_COLOURS)
-    def shown_review(self, summary: SessionSummary) -> str:
-        return summary.get_review_state_display()

@@ -44,12 +44,16 @@ def usd(amount: Decimal) -> str:
 
 
 def user_message_frame(message: Message) -> Frame:
-    return {
+    """`help`, beyond `contracts.md`: where somebody listens, when the member speaks of distress."""
+    frame: Frame = {
         "type": "user_message",
         "message_id": str(message.pk),
         "client_message_id": str(message.client_message_id) if message.client_message_id else None,
         "content": message.content,
     }
+    if message.is_distress:
+        frame["help"] = render_to_string("chat/_help_lines.html")
+    return frame
 
 
 def start_frame(*, answer_id: UUID, reply_to: UUID | None) -> Frame:

@@ -15,6 +15,7 @@ from billing.model_choice import Task, choose_model
 from billing.models import CostRecord, Purpose
 from chat.claims import Claim
 from chat.context import estimate_tokens, max_question_tokens
+from chat.distress import speaks_of_distress
 from chat.gaps import record_gap
 from chat.grounding import found_nothing
 from chat.models import AnswerReceipt, ChatSession, GapReason, Memory, Message, MessageStatus, Role
@@ -124,7 +125,11 @@ def save_question(*, session_id: UUID, content: str, client_message_id: UUID | N
             return StartedTurn(user_message_id=known.pk, answer_id=answer.pk, is_new=False)
         _refuse_when_closed_or_running(session)
         question = Message.objects.create(
-            session=session, role=Role.USER, content=content, client_message_id=client_message_id
+            session=session,
+            role=Role.USER,
+            content=content,
+            client_message_id=client_message_id,
+            is_distress=speaks_of_distress(content),
         )
         session.title = session.title or first_title(content)
         return _save_answer_row(session=session, question=question, is_new_question=True)
@@ -155,7 +160,9 @@ def save_edit(*, session_id: UUID, message_id: UUID, content: str) -> StartedTur
         Message.objects.filter(Q(pk=last.pk) | Q(reply_to=last)).update(is_current=False)
         if session.title == first_title(last.content):
             session.title = first_title(content)
-        question = Message.objects.create(session=session, role=Role.USER, content=content)
+        question = Message.objects.create(
+            session=session, role=Role.USER, content=content, is_distress=speaks_of_distress(content)
+        )
         return _save_answer_row(session=session, question=question, is_new_question=True)
 
 

@@ -20,7 +20,10 @@ CLONES: tuple[Link, ...] = (
     ("Evaluation", "chat_evaluationquestion_changelist", "fact_check"),
 )
 CONVERSATIONS: tuple[Link, ...] = (("Conversations", "chat_chatsession_changelist", "forum"),)
-SUMMARIES: tuple[Link, ...] = (("Summaries", "chat_sessionsummary_changelist", "summarize"),)
+SUMMARIES: tuple[Link, ...] = (
+    ("Summaries", "chat_sessionsummary_changelist", "summarize"),
+    ("Insights", "chat_insights", "insights"),
+)
 COSTS: tuple[Link, ...] = (
     ("Cost report", "billing_report", "payments"),
     ("Performance", "billing_performance", "speed"),

@@ -239,8 +239,10 @@ class Conversation {
     if (this.outbox && frame.client_message_id === this.outbox.clientId) this.forgetOutbox();
     const own = this.transcript.findByClientId(frame.client_message_id ?? this.pendingEdit?.clientId);
     this.pendingEdit = null;
-    if (own) this.transcript.confirmQuestion(own, frame.message_id);
-    else if (!this.transcript.find(frame.message_id)) this.catchUp(); // another tab asked or edited
+    if (own) {
+      this.transcript.confirmQuestion(own, frame.message_id);
+      if (frame.help) own.querySelector("[data-text]")?.insertAdjacentHTML("afterend", frame.help); // our own template
+    } else if (!this.transcript.find(frame.message_id)) this.catchUp(); // another tab asked or edited
   }
 
   onStart(frame) {

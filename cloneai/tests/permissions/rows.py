@@ -307,6 +307,7 @@ ADMIN_PAGES = [
             ("answer", "GET", 405), ("answer", "POST", 422), ("replay", "GET", 405), ("replay", "POST", 302)
         )
     ),
+    admin_page("chat/sessionsummary/insights/", allow=IN_ADMIN),
     admin_page("knowledge/document/status/", allow=IN_ADMIN, data={"id": "{document}"}),
     admin_page(f"{DOCUMENT_PAGE}text/", kind="document", allow=give(200, EXPERT, ADMIN)),
     admin_page(f"{DOCUMENT_PAGE}passages/", kind="document", allow=give(200, EXPERT, ADMIN)),
@@ -370,7 +371,7 @@ ADMINS = {
     "chat.chatsession": AdminRules(kind="session", sees=(REVIEWER, ADMIN), views=(REVIEWER, ADMIN), hides=True),
     "chat.sessionsummary": AdminRules(
         kind="summary", sees=STAFF, views=(EXPERT, REVIEWER, ADMIN), changes=(REVIEWER, ADMIN),
-        actions=dict.fromkeys(("mark_done", "mark_in_review", "write_again"), (REVIEWER, ADMIN)),
+        actions=dict.fromkeys(("assign_to_me", "mark_done", "mark_in_review", "write_again"), (REVIEWER, ADMIN)),
     ),
     "chat.evaluationquestion": AdminRules(
         kind="evaluation", sees=EXPERTS_OF_ALL, views=ONE_EXPERT, changes=ONE_EXPERT, adds=EXPERTS_OF_ALL,
