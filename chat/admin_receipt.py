@@ -15,6 +15,7 @@ from chat.receipts import list_passages
 from chat.rehearsals import Rehearsal, rehearse
 from chat.turn_records import load_history
 from cloneai.accounts.admin_access import StaffRequest, record_action
+from cloneai.threads import release_connection
 
 if TYPE_CHECKING:
     from chat.admin import ChatSessionAdmin
@@ -59,12 +60,13 @@ def show_receipt(
 
 def _replay(receipt: AnswerReceipt, request: StaffRequest) -> tuple[Rehearsal | None, str]:
     answer = receipt.message
-    clone = answer.session.clone
+    clone, history = answer.session.clone, load_history(answer=answer)
+    release_connection()
     try:
         replay = async_to_sync(rehearse)(
             clone=clone,
             question=receipt.question,
-            history=load_history(answer=answer),
+            history=history,
             payer=Payer(user_id=request.user.pk, clone_id=clone.pk),
         )
     except MeteredCallError as failure:

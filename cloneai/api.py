@@ -7,7 +7,6 @@ from typing import Any
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
 from django.http.request import UnreadablePostError
@@ -23,6 +22,7 @@ from cloneai.accounts.models import ApiKey, Scope, User
 from cloneai.accounts.throttling import TooManyRequestsError, count_address, count_caller
 from cloneai.api_input import StorableParser
 from cloneai.api_schema import DocumentedApi
+from cloneai.threads import release_connection
 from clones.api import router as clones_router
 from knowledge.api import router as knowledge_router
 from knowledge.errors import UploadRefused
@@ -75,8 +75,7 @@ class KeyOrSession:
         try:
             return self._authenticate(request)
         finally:
-            if not connection.in_atomic_block:
-                connection.close()
+            release_connection()
 
     def _authenticate(self, request: HttpRequest) -> User | None:
         count_address(request)

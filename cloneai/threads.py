@@ -11,12 +11,18 @@ from typing import ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import connections
+from django.db import connection, connections
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _executor = ThreadPoolExecutor(max_workers=settings.DATABASE_POOL_SIZE, thread_name_prefix="database")
+
+
+def release_connection() -> None:
+    """Gives this thread's connection back before it waits for something else; not within a transaction."""
+    if not connection.in_atomic_block:
+        connection.close()
 
 
 async def run_in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

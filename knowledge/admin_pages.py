@@ -23,6 +23,7 @@ from django.utils.html import format_html
 from billing.metering import MeteredCallError, Payer
 from cloneai.accounts.admin_access import StaffRequest
 from cloneai.accounts.models import User
+from cloneai.threads import release_connection
 from clones.models import Clone
 from knowledge.admin_forms import CheckForm, ReplaceForm, UploadForm
 from knowledge.errors import UploadRefused
@@ -197,6 +198,7 @@ def check_retrieval(model_admin: "DocumentAdmin", request: StaffRequest, clone_i
     if request.method == "POST" and form.is_valid():
         payer = Payer(user_id=request.user.pk, clone_id=clone.pk)
         question = form.cleaned_data["question"]
+        release_connection()
         try:
             result = async_to_sync(search_passages)(clone=clone, query=question, payer=payer)
         except MeteredCallError as failure:
