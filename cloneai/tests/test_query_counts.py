@@ -12,7 +12,7 @@ from django.db.backends.signals import connection_created
 from django.urls import reverse
 
 from billing.models import CostRecord
-from chat.models import ChatSession, Citation, KnowledgeGap, Message, Role
+from chat.models import ChatSession, Citation, GapQuestion, KnowledgeGap, Memory, MemoryKind, Message, Role
 from cloneai.accounts.models import ApiKey, DataExport
 from cloneai.tests.permissions.world import (
     ADMIN,
@@ -91,7 +91,16 @@ def talk_more(world: World, *, number: int) -> None:
     old = Citation.objects.get(pk=world.key("citation", "a"))
     old.pk, old.message = None, answer
     old.save(force_insert=True)
-    KnowledgeGap.objects.create(clone=session.clone, message=answer, question=question.content)
+    gap = KnowledgeGap.objects.create(clone=session.clone)
+    GapQuestion.objects.create(
+        gap=gap, message=answer, asked_by=session.user, question=question.content, is_answered_now=True,
+        replayed_at=answer.created_at,
+    )  # fmt: skip
+    memory = Memory.objects.create(
+        user=session.user, clone=session.clone, message=question, kind=MemoryKind.GOAL, text=f"Goal {number}",
+        confidence=1, fingerprint=str(number),
+    )  # fmt: skip
+    memory.used_in.add(answer)
 
 
 @contextmanager
