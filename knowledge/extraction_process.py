@@ -21,7 +21,7 @@ from typing import IO
 from knowledge.extraction_types import ExtractionLimits
 
 _PROJECT_ROOT = Path(__file__).resolve().parent.parent
-_SERVER = (sys.executable, "-m", "knowledge.extraction_server")
+SERVER = (sys.executable, "-m", "knowledge.extraction_server")
 _REPORT_BYTES = 4096
 _END_SECONDS = 5.0
 # No secrets of the worker reach the parsers.
@@ -43,7 +43,7 @@ class Ending:
 class ParserServer:
     """A running server. It serves one document at a time."""
 
-    def __init__(self, *, command: Sequence[str] = _SERVER) -> None:
+    def __init__(self, *, command: Sequence[str]) -> None:
         self._socket, theirs = socket.socketpair()
         environment = {key: os.environ[key] for key in _PASSED_ON_VARIABLES if key in os.environ}
         with theirs:
@@ -148,7 +148,7 @@ def borrow_server() -> Iterator[ParserServer]:
     try:
         server = _idle.pop()
     except IndexError:
-        server = ParserServer()
+        server = ParserServer(command=SERVER)
     try:
         yield server
     except ServerDied:
@@ -161,7 +161,8 @@ def borrow_server() -> Iterator[ParserServer]:
             server.close()
 
 
-def _close_servers() -> None:
+def close_servers() -> None:
+    """End the idle servers of this process."""
     while _idle:
         _idle.pop().close()
 
@@ -171,5 +172,5 @@ def _forget_servers() -> None:
         _idle.pop().abandon()
 
 
-atexit.register(_close_servers)
+atexit.register(close_servers)
 os.register_at_fork(after_in_child=_forget_servers)

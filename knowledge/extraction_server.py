@@ -88,7 +88,10 @@ def _watch_deaths() -> int:
 
 
 def _receive(worker: socket.socket) -> _Request | None:
-    data, files, _flags, _address = socket.recv_fds(worker, REQUEST_BYTES, FILES_PASSED)
+    try:
+        data, files, _flags, _address = socket.recv_fds(worker, REQUEST_BYTES, FILES_PASSED)
+    except ConnectionError:  # the worker ended without reading the last report
+        return None
     if not data:
         return None
     settings = json.loads(data)

@@ -411,8 +411,8 @@ def test_server_is_kept_for_the_next_document_and_replaced_when_it_was_killed(ex
 
 def test_server_ends_with_its_worker(tmp_path: Path) -> None:
     code = (
-        "import os, signal\nfrom knowledge.extraction_process import ParserServer\n"
-        "print(ParserServer().pid, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)"
+        "import os, signal\nfrom knowledge.extraction_process import SERVER, ParserServer\n"
+        "print(ParserServer(command=SERVER).pid, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert ends_soon(int(done.stdout))
