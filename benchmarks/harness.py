@@ -29,6 +29,7 @@ NOT_BENCHMARKS = {
     "bare_consumer",
     "chat_clients",
     "harness",
+    "ingestion_setup",
     "paced_provider",
     "zero_latency",
 }

@@ -38,7 +38,14 @@ from knowledge.leases import (
 )
 from knowledge.models import MAX_ATTEMPTS, Chunk, ChunkEmbedding, Document, DocumentPage, Status
 from knowledge.publication import publish_version
-from knowledge.uploads import create_document, delete_document, replace_document, retry_document
+from knowledge.similarity import find_similar, make_sketch
+from knowledge.uploads import (
+    create_document,
+    delete_document,
+    enqueue_probes,
+    replace_document,
+    retry_document,
+)
 
 __all__ = [
     "UploadRefused",
@@ -119,12 +126,24 @@ def _run_stages(*, lease: Lease) -> None:
         extracted = _extract(document=document, lease=lease)
         update_document(lease=lease, status=Status.CLEANING, stage_done=0, stage_total=len(extracted.pages))
         pages = clean_pages(pages=extracted.pages, kind=extracted.kind)
-        if document.clone.is_cleaning_on and extracted.kind in AI_CLEANED_KINDS and not settings.AI_OFFLINE:
+        if is_cleaned_with_ai(document=document, kind=extracted.kind):
             pages = _clean_with_ai(lease=lease, document=document, pages=pages)
         _store_passages(lease=lease, document=document, pages=pages)
     model = EmbeddingModel(name=settings.EMBEDDING_MODEL, dimensions=settings.EMBEDDING_DIMENSIONS)
     _embed(lease=lease, document=document, model=model)
     publish_version(lease=lease, model=model)
+    enqueue_probes(document_id=lease.document_id)
+
+
+def is_cleaned_with_ai(*, document: Document, kind: str) -> bool:
+    """Off by the platform's setting, the clone's, the document's, and offline, where the model cannot mend text."""
+    return (
+        settings.DOCUMENT_CLEANING
+        and not settings.AI_OFFLINE
+        and document.clone.is_cleaning_on
+        and document.is_cleaning_on
+        and kind in AI_CLEANED_KINDS
+    )
 
 
 def _extract(*, document: Document, lease: Lease) -> ExtractedDocument:
@@ -207,8 +226,16 @@ def _store_passages(*, lease: Lease, document: Document, pages: Sequence[Extract
             message="No text was found in the file. If it is a scan, make it searchable with OCR "
             "and upload that.",
         )
+    sketch = make_sketch(text=text.text)
+    similar = find_similar(document=document, sketch=sketch)
     with transaction.atomic():
         lock_document(lease=lease)
+        update_document(
+            lease=lease,
+            sketch=sketch,
+            similar_document=similar.document if similar else None,
+            similar_share=similar.share if similar else 0.0,
+        )
         DocumentPage.objects.filter(document=document, version=lease.version).delete()
         DocumentPage.objects.bulk_create(
             _page_rows(document=document, version=lease.version, pages=pages, text=text),

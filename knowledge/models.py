@@ -86,9 +86,24 @@ class Document(models.Model):
     error_code = models.CharField(max_length=40, blank=True, editable=False)
     error_message = models.TextField(blank=True, editable=False)
     warnings = ArrayField(models.TextField(), default=list, blank=True, editable=False)
+    is_cleaning_on = models.BooleanField(
+        "clean with AI",
+        default=True,
+        help_text="Mend broken lines and recognition errors by the cheap model, where the clone has that on too.",
+    )
     page_count = models.PositiveIntegerField(default=0, editable=False)
     chunk_count = models.PositiveIntegerField(default=0, editable=False)
     token_count = models.PositiveIntegerField(default=0, editable=False)
+    # The smallest hashes of the text's runs of five words, see `knowledge.similarity`.
+    sketch = ArrayField(models.BigIntegerField(), default=list, editable=False)
+    similar_document = models.ForeignKey(
+        "self", null=True, on_delete=models.SET_NULL, related_name="+", editable=False
+    )
+    similar_share = models.FloatField(default=0, editable=False)
+    # Of how many questions made from its own passages the answer was among the first five, see `knowledge.probes`.
+    probe_count = models.PositiveSmallIntegerField(default=0, editable=False)
+    probes_found = models.PositiveSmallIntegerField(default=0, editable=False)
+    probe_note = models.TextField(blank=True, editable=False, help_text="Why it is hard to find.")
     version = models.PositiveIntegerField(default=1, editable=False)
     live_version = models.PositiveIntegerField(null=True, editable=False)
     attempts = models.PositiveSmallIntegerField(default=0, editable=False)
@@ -119,6 +134,10 @@ class Document(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("admin:knowledge_document_change", args=[self.pk])
+
+    @property
+    def is_hard_to_find(self) -> bool:
+        return bool(self.probe_note)
 
     @property
     def is_final(self) -> bool:

@@ -1,5 +1,6 @@
 """What django-q2 calls, by dotted path and with ids only. `sweep` is scheduled once a minute."""
 
+import asyncio
 import logging
 import uuid
 from datetime import timedelta
@@ -11,6 +12,7 @@ from django_q.models import OrmQ
 
 from knowledge.ingestion import ingest_document
 from knowledge.models import FINAL_STATUSES, MAX_ATTEMPTS, Document, Status
+from knowledge.probes import probe_document
 from knowledge.uploads import JOB, enqueue_ingestion
 
 logger = logging.getLogger(__name__)
@@ -22,6 +24,17 @@ UNCLAIMED = timedelta(seconds=60)
 def ingest(document_id: str) -> None:
     """Process one document."""
     ingest_document(document_id=uuid.UUID(document_id))
+
+
+def probe(document_id: str) -> None:
+    """Ask a ready document's own questions and note how many of them find it."""
+    document = Document.objects.select_related("clone").filter(pk=document_id, status=Status.READY).first()
+    report = asyncio.run(probe_document(document=document)) if document else None
+    if document and report:
+        # Of this version only: a replacement starts over.
+        Document.objects.filter(pk=document.pk, live_version=document.live_version).update(
+            probe_count=report.asked, probes_found=report.found, probe_note=report.note
+        )
 
 
 def sweep() -> int:

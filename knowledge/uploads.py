@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.core.files import File
@@ -34,10 +35,17 @@ __all__ = [
 ]
 
 JOB = "knowledge.tasks.ingest"
+PROBE_JOB = "knowledge.tasks.probe"
 
 
 def create_document(
-    *, clone: Clone, file: File[bytes], file_name: str, title: str = "", uploaded_by: User | None
+    *,
+    clone: Clone,
+    file: File[bytes],
+    file_name: str,
+    title: str = "",
+    uploaded_by: User | None,
+    is_cleaning_on: bool = True,
 ) -> Document:
     """Store an upload and queue its ingestion. Raises UploadRefused and then stores nothing."""
     sha256, size_bytes = _inspect(file=file)
@@ -50,6 +58,7 @@ def create_document(
         size_bytes=size_bytes,
         sha256=sha256,
         uploaded_by=uploaded_by,
+        is_cleaning_on=is_cleaning_on,
     )
     _store(document=document, file=file)
     return document
@@ -118,6 +127,12 @@ def prepare_file_removal(clone: Clone) -> Callable[[], None]:
 def enqueue_ingestion(*, document: Document) -> None:
     """Queue the job, with the id only. Inside a transaction it appears together with the row."""
     async_task(JOB, str(document.pk), task_name=f"ingest {document.pk}"[:100])
+
+
+def enqueue_probes(*, document_id: UUID) -> None:
+    """Queue the proof that a ready document is found, unless the platform's setting is off."""
+    if settings.DOCUMENT_PROBES:
+        async_task(PROBE_JOB, str(document_id), task_name=f"probe {document_id}"[:100])
 
 
 def make_safe_name(*, name: str) -> str:
@@ -202,6 +217,7 @@ def _reset(*, document: Document) -> None:
     fresh: dict[str, Any] = {
         "status": Status.QUEUED, "stage_done": 0, "stage_total": 0, "error_code": "", "error_message": "",
         "warnings": [], "attempts": 0, "lease_token": None, "lease_until": None,
+        "probe_count": 0, "probes_found": 0, "probe_note": "",
     }  # fmt: skip
     for name, value in fresh.items():
         setattr(document, name, value)
