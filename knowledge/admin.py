@@ -18,6 +18,7 @@ from unfold.decorators import display
 from cloneai.accounts.admin_access import EXPERT, RoleAdmin, StaffRequest, record_action
 from clones.admin_filters import OwnCloneFilter
 from knowledge import admin_pages
+from knowledge.cleaning_costs import cleaning_cost_usd, estimate_cleaning_usd
 from knowledge.models import Document, Status
 from knowledge.uploads import delete_document, retry_document
 
@@ -39,11 +40,13 @@ class DocumentAdmin(RoleAdmin):
         "kind",
         "size",
         "tokens",
+        "is_cleaning_on",
+        "cleaning_cost",
         "uploader",
         "created_at",
         "ready_at",
     )
-    readonly_fields = tuple(name for name in fields if name != "title")
+    readonly_fields = tuple(name for name in fields if name not in ("title", "is_cleaning_on"))
 
     class Media:
         js = (Script("admin_extra/documents.js", type="module"),)
@@ -67,6 +70,18 @@ class DocumentAdmin(RoleAdmin):
         self, request: StaffRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponseBase:
         return admin_pages.upload(self, request)
+
+    def change_view(
+        self,
+        request: StaffRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponseBase:
+        document = self.get_object(request, object_id)
+        percent = round(100 * document.similar_share) if document else 0
+        context = {**(extra_context or {}), "similar_percent": percent}
+        return super().change_view(request, object_id, form_url, context)
 
     def delete_model(self, request: StaffRequest, obj: Document) -> None:
         record_action(
@@ -109,6 +124,14 @@ class DocumentAdmin(RoleAdmin):
     @display(description="Uploaded by")
     def uploader(self, document: Document) -> str:
         return str(document.uploaded_by or "")  # text: experts cannot open people
+
+    @display(description="Cost of cleaning")
+    def cleaning_cost(self, document: Document) -> str:
+        """What it has cost, and what reading the document again would."""
+        paid = f"${cleaning_cost_usd(document=document):.4f}"
+        again = estimate_cleaning_usd(tokens=document.token_count)
+        is_on = document.is_cleaning_on and document.clone.is_cleaning_on
+        return f"{paid} so far; about ${again:.4f} when it is read again" if again and is_on else paid
 
     @display(description="Tokens")
     def tokens(self, document: Document) -> str:

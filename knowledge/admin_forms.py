@@ -5,9 +5,15 @@ from typing import Any
 
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
-from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminFileFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
+)
 
 from clones.models import Clone
+from knowledge.cleaning_costs import PAGE_TOKENS, estimate_cleaning_usd
 
 ACCEPTED = ".pdf,.docx,.txt,.md,.markdown,.html,.htm"
 
@@ -38,11 +44,23 @@ class UploadForm(forms.Form):
         label="Files", error_messages={"required": "Choose at least one file."}
     )
 
+    is_cleaning_on = forms.BooleanField(
+        label="Clean with AI", required=False, initial=True, widget=UnfoldBooleanSwitchWidget
+    )
+
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         clones = Clone.objects.editable_by(user)
         self.fields["clone"].queryset = clones  # type: ignore[attr-defined]
         self.has_clones = clones.exists()
+        cost_usd = estimate_cleaning_usd(tokens=100 * PAGE_TOKENS)
+        if cost_usd is None:
+            del self.fields["is_cleaning_on"]
+        else:
+            self.fields["is_cleaning_on"].help_text = (
+                f"Mends broken lines and recognition errors of PDF, Word and text files: about ${cost_usd:.3f} for 100 "
+                "full pages. Only where the clone has it on too."
+            )
         if not self.initial.get("clone"):
             self.initial["clone"] = clones.order_by("-created_at").first()
 

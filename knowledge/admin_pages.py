@@ -66,7 +66,12 @@ def upload(model_admin: "DocumentAdmin", request: StaffRequest) -> HttpResponseB
     if is_post:
         if form.is_valid():
             clone, files = form.cleaned_data["clone"], form.cleaned_data["files"]
-            results = store_files(clone=clone, files=files, user=request.user)
+            results = store_files(
+                clone=clone,
+                files=files,
+                user=request.user,
+                is_cleaning_on=form.cleaned_data.get("is_cleaning_on", True),
+            )
         if wants_json:
             errors = [str(error) for field_errors in form.errors.values() for error in field_errors]
             return JsonResponse({"results": [_as_json(result) for result in results], "errors": errors})
@@ -84,13 +89,17 @@ def upload(model_admin: "DocumentAdmin", request: StaffRequest) -> HttpResponseB
     )
 
 
-def store_files(*, clone: Clone, files: Sequence[UploadedFile[bytes]], user: User) -> list[UploadResult]:
+def store_files(
+    *, clone: Clone, files: Sequence[UploadedFile[bytes]], user: User, is_cleaning_on: bool = True
+) -> list[UploadResult]:
     """Gives each file to the pipeline; a refusal of one does not keep the others out."""
     results = []
     for file in files:
         name = file.name or "unnamed"
         try:
-            document = create_document(clone=clone, file=file, file_name=name, uploaded_by=user)
+            document = create_document(
+                clone=clone, file=file, file_name=name, uploaded_by=user, is_cleaning_on=is_cleaning_on
+            )
         except UploadRefused as refusal:
             url = refusal.existing.get_absolute_url() if refusal.existing else ""
             results.append(UploadResult(file_name=name, is_accepted=False, message=refusal.message, url=url))

@@ -37,6 +37,10 @@ class DocumentOut(Schema):
     page_count: int
     chunk_count: int
     token_count: int
+    probe_count: int
+    probes_found: int
+    probe_note: str
+    similar_document_id: UUID | None
 
 
 class DocumentList(Schema):
@@ -83,7 +87,11 @@ class SearchOut(Schema):
 
 @router.post("/clones/{slug}/documents", response={202: DocumentOut})
 def upload_document(
-    request: HttpRequest, slug: str, file: File[UploadedFile], title: Form[str] = ""
+    request: HttpRequest,
+    slug: str,
+    file: File[UploadedFile],
+    title: Form[str] = "",
+    is_cleaning_on: Form[bool] = True,
 ) -> Status[Document]:
     """Takes a file; it is processed in the background. 409 for bytes that the clone has already."""
     clone = find_clone(request, slug)
@@ -93,6 +101,7 @@ def upload_document(
         file_name=file.name or "",
         title=title,
         uploaded_by=cast(User, request.user),
+        is_cleaning_on=is_cleaning_on,
     )
     return Status(202, document)
 
