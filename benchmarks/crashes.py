@@ -29,7 +29,7 @@ def run() -> Result:
 
     with FakeProvider() as provider:
         provider.always(Fault(delay_seconds=PROVIDER_SECONDS))
-        environment = use_fake_provider(provider.base_url)
+        environment = use_fake_provider(provider.base_url) | {"DOCUMENT_PROBES": "false"}
         clone = make_clone(is_cleaning_on=True)
         documents = upload_all(
             clone=clone, texts=[make_text(number, words=2_500) for number in range(DOCUMENTS)]
@@ -142,7 +142,7 @@ def judge(*, documents: int, kills: Counter[str], seconds: float, asked: list[st
             ("live vectors of documents that are not ready", orphans),
             ("most attempts of a document", max(Document.objects.values_list("attempts", flat=True))),
             ("embedding requests that reached the provider", requests),
-            ("their cost records", requests),
+            ("their cost records", records),
             ("cost records of requests that a killed worker had held money for", unsent),
             ("passages asked for again, because their answer died with its worker", again),
             ("seconds", round(seconds)),

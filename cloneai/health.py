@@ -15,6 +15,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django_q.models import OrmQ
 
+from knowledge.models import OrphanAudit
+
 logger = logging.getLogger(__name__)
 
 
@@ -28,7 +30,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when the database is there and migrated, else 503 with the reasons. One to three queries."""
+    """200 when the database is there and migrated, else 503 with the reasons. Two to four queries."""
     report: dict[str, Any] = {"status": "ready", "provider": _name_provider(), "reasons": []}
     if not has_static_files():
         report["reasons"].append("The static files are not collected. Run `manage.py collectstatic`.")
@@ -37,6 +39,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
             report["reasons"].append("Migrations are pending. Run `manage.py migrate`.")
         else:
             report["jobs"] = describe_queue()
+            report["last_audit"] = describe_last_audit()
     except DatabaseError as error:
         logger.warning("Not ready: %s", error)
         # Outside DEBUG the sentence, which names host and user, is only for the log.
@@ -44,6 +47,12 @@ def readyz(request: HttpRequest) -> JsonResponse:
     if report["reasons"]:
         report["status"] = "not ready"
     return JsonResponse(report, status=503 if report["reasons"] else 200)
+
+
+def describe_last_audit() -> dict[str, object] | None:
+    """What the last nightly audit of documents counted; None before the first."""
+    last = OrphanAudit.objects.first()
+    return {"at": last.created_at.isoformat(timespec="seconds"), "orphans": last.total} if last else None
 
 
 def describe_queue() -> dict[str, int]:

@@ -18,7 +18,10 @@ EVERY_HOUR = {
     "Sum up the costs of closed days": "billing.tasks.roll_up_closed_days",
     "Remove archives of people's data past their time": "cloneai.privacy.tasks.remove_expired_exports",
 }
-EVERY_NIGHT = {"Delete what is older than the retention settings": "cloneai.privacy.tasks.apply_retention"}
+EVERY_NIGHT = {
+    "Delete what is older than the retention settings": "cloneai.privacy.tasks.apply_retention",
+    "Count rows and files that belong to no document": "knowledge.tasks.audit_orphans",
+}
 NIGHT_HOUR_UTC = 3
 
 

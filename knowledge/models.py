@@ -226,3 +226,18 @@ class ChunkEmbedding(models.Model):
 
     def __str__(self) -> str:
         return f"{self.chunk_id} by {self.model}"
+
+
+class OrphanAudit(models.Model):
+    """What the nightly audit counted; `counts` by kind, see `knowledge.orphans`."""
+
+    created_at = models.DateTimeField(auto_now_add=True)
+    total = models.PositiveIntegerField()
+    counts = models.JSONField()
+
+    class Meta:
+        ordering = ["-created_at"]
+        get_latest_by = "created_at"
+
+    def __str__(self) -> str:
+        return f"{self.created_at:%Y-%m-%d}: {self.total}"

@@ -12,6 +12,7 @@ from django_q.models import OrmQ
 
 from knowledge.ingestion import ingest_document
 from knowledge.models import FINAL_STATUSES, MAX_ATTEMPTS, Document, Status
+from knowledge.orphans import audit
 from knowledge.probes import probe_document
 from knowledge.uploads import JOB, enqueue_ingestion
 
@@ -35,6 +36,11 @@ def probe(document_id: str) -> None:
         Document.objects.filter(pk=document.pk, live_version=document.live_version).update(
             probe_count=report.asked, probes_found=report.found, probe_note=report.note
         )
+
+
+def audit_orphans() -> int:
+    """Count rows and files that belong to no document; returns their total."""
+    return audit().total
 
 
 def sweep() -> int:

@@ -273,7 +273,13 @@ TABLES = (
         path="clone__owner",
         title="Documents of your clones (the files are in the folder documents)",
         fate=Fate.ERASED_WITH_CLONES,
-        hidden=("file", "live_file", "lease_token", "lease_until"),  # where and by whom they are processed
+        hidden=(
+            "file",
+            "live_file",
+            "lease_token",
+            "lease_until",
+            "sketch",
+        ),  # where and by whom they are processed
     ),
     PersonalTable(
         name="document_pages",
@@ -306,7 +312,7 @@ TABLES = (
         title="Documents that you uploaded, to your own clones and those of others",
         fate=Fate.UNLINKED,
         reason="A document of somebody else's clone belongs to that clone. That you uploaded it is forgotten.",
-        hidden=("file", "live_file", "lease_token", "lease_until"),
+        hidden=("file", "live_file", "lease_token", "lease_until", "sketch"),
     ),
     PersonalTable(
         name="evaluation_questions",
@@ -397,6 +403,7 @@ WITHOUT_PERSON = {
     "billing.ModelPrice": "prices",
     "billing.DailyUsage": "daily sums by clone and model",
     "billing.DailyLatency": "daily durations by clone and model",
+    "knowledge.OrphanAudit": "what the nightly audit counted",
 }
 
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from cloneai import health
+from knowledge.models import OrphanAudit
 
 
 @pytest.fixture(autouse=True)
@@ -29,8 +30,14 @@ def test_ready_names_provider_and_queue(client: Client, db: None, settings: Any)
         "provider": "offline",
         "reasons": [],
         "jobs": {"waiting": 0, "oldest_seconds": 0},
+        "last_audit": None,
     }
     assert "no-store" in response["Cache-Control"]
+
+
+def test_last_audit_of_documents_is_shown(client: Client, db: None) -> None:
+    OrphanAudit.objects.create(total=0, counts={})
+    assert client.get("/readyz").json()["last_audit"]["orphans"] == 0
 
 
 def test_oldest_waiting_job_is_shown_and_running_ones_are_not(client: Client, db: None) -> None:
