@@ -391,3 +391,17 @@ def test_report_says_what_of_its_address_was_ignored(
     plain = client.get(reverse(REPORT), {"group_by": "user", "first_day": "2026-01-01"}).content.decode()
     assert "Ignored" not in plain
     assert "could not be used" not in plain
+
+
+@pytest.mark.parametrize(
+    ("limit", "kept"), [("-1", None), ("NaN", None), ("0", Decimal(0)), ("2.5", Decimal("2.5"))]
+)
+def test_limit_of_a_person_is_set_in_the_admin_and_never_negative(
+    client: Client, admin: User, member: User, limit: str, kept: Decimal | None
+):
+    client.force_login(admin)
+    form = {"email": member.email, "name": member.name, "is_active": "on", "daily_cost_limit_usd": limit}
+    response = client.post(reverse("admin:accounts_user_change", args=[member.pk]), form)
+    assert response.status_code == (200 if kept is None else 302)
+    member.refresh_from_db()
+    assert member.daily_cost_limit_usd == kept
