@@ -110,9 +110,7 @@ async def ask_bare(client: Any, *, tokens: int) -> Heard:
     """The same two calls to the provider with nothing around them."""
     begun_at, first, last = time.perf_counter(), 0.0, 0.0
     question = f"How do I begin a one-on-one? tokens={tokens}"
-    await client.embeddings.create(
-        model=EMBEDDING_MODEL, input=[question], dimensions=DIMENSIONS, encoding_format="float"
-    )
+    await client.embeddings.create(model=EMBEDDING_MODEL, input=[question], dimensions=DIMENSIONS)
     stream = await client.chat.completions.create(
         model=CHAT_MODEL,
         messages=[{"role": "user", "content": question}],

@@ -6,8 +6,10 @@ of its own, so that its work is not counted as ours. Prints its port.
 """
 
 import asyncio
+import base64
 import json
 import re
+import struct
 
 FIRST_TOKEN_SECONDS = 0.2
 TOKENS_PER_SECOND = 50
@@ -50,10 +52,12 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 def embed(body: dict) -> dict:
     size = body.get("dimensions", 1536)
     inputs = [body["input"]] if isinstance(body["input"], str) else body["input"]
-    data = [
-        {"object": "embedding", "index": index, "embedding": [1.0, 0.001 * (index % 50)] + [0.0] * (size - 2)}
-        for index in range(len(inputs))
-    ]
+    is_packed = body.get("encoding_format") == "base64"
+    data = []
+    for index in range(len(inputs)):
+        vector = [1.0, 0.001 * (index % 50)] + [0.0] * (size - 2)
+        packed = base64.b64encode(struct.pack(f"<{size}f", *vector)).decode() if is_packed else vector
+        data.append({"object": "embedding", "index": index, "embedding": packed})
     return {"object": "list", "model": body["model"], "data": data, "usage": usage(len(inputs), 0)}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from django.db import OperationalError
 
-from billing.metering import MeteredCallError, Payer
+from billing.metering import ChatMessage, MeteredCallError, Payer
 from chat.citations import MarkerFilter
 from chat.claims import Claim
 from chat.context import AnswerContext
@@ -30,6 +30,7 @@ class Draft:
     """An answer while it is written. Moments are those of `time.monotonic`."""
 
     answer: Message
+    history: list[ChatMessage]
     writer: AnswerWriter
     started_at: float = field(default_factory=time.monotonic)
     search: SearchResult | None = None

@@ -114,10 +114,14 @@ def check_question(*, clone: Clone, content: str) -> str:
     return question
 
 
-def save_question(*, session_id: UUID, content: str, client_message_id: UUID | None) -> StartedTurn:
-    """Question and empty answer in one transaction; the turn that is already there for a known client message id."""
+def save_question(*, session: ChatSession, content: str, client_message_id: UUID | None) -> StartedTurn:
+    """Question and empty answer in one transaction; the turn that is already there for a known client message id.
+
+    Raises TurnRefused.
+    """
+    content = check_question(clone=session.clone, content=content)
     with transaction.atomic():
-        session = _lock_session(session_id)
+        session = _lock_session(session.pk)
         if client_message_id is not None and (
             known := session.messages.filter(client_message_id=client_message_id).first()
         ):
@@ -150,9 +154,10 @@ def save_regeneration(*, session_id: UUID, answer_id: UUID) -> StartedTurn:
         return _save_answer_row(session=session, question=old.reply_to, is_new_question=False)
 
 
-def save_edit(*, session_id: UUID, message_id: UUID, content: str) -> StartedTurn:
+def save_edit(*, session: ChatSession, message_id: UUID, content: str) -> StartedTurn:
+    content = check_question(clone=session.clone, content=content)
     with transaction.atomic():
-        session = _lock_session(session_id)
+        session = _lock_session(session.pk)
         _refuse_when_closed_or_running(session)
         last = session.messages.filter(is_current=True, role=Role.USER).order_by("-created_at").first()
         if last is None or last.pk != message_id:
@@ -187,6 +192,12 @@ def load_turn(*, answer_id: UUID) -> Message:
         interrupt_stale_answers(session_id=answer.session_id)
         answer.refresh_from_db()
     return answer
+
+
+def load_turn_with_history(*, answer_id: UUID) -> tuple[Message, list[ChatMessage]]:
+    """What the writer of an answer begins with; two queries. Raises ConversationGone."""
+    answer = load_turn(answer_id=answer_id)
+    return answer, load_history(answer=answer)
 
 
 def load_history(*, answer: Message) -> list[ChatMessage]:

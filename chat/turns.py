@@ -27,9 +27,8 @@ from chat.turn_records import (
     ConversationGone,
     StartedTurn,
     TurnRefused,
-    check_question,
-    load_history,
     load_turn,
+    load_turn_with_history,
     request_stop,
     save_edit,
     save_question,
@@ -63,9 +62,8 @@ async def start_turn(
 
     Raises TurnRefused: empty or too long, session ended, or an answer is being written already.
     """
-    question = await run_in_thread(check_question, clone=session.clone, content=content)
     started = await run_in_thread(
-        save_question, session_id=session.pk, content=question, client_message_id=client_message_id
+        save_question, session=session, content=content, client_message_id=client_message_id
     )
     return await _begin(session=session, started=started)
 
@@ -80,13 +78,8 @@ async def regenerate_answer(*, session: ChatSession, answer_id: UUID) -> Started
 
 async def edit_message(*, session: ChatSession, message_id: UUID, content: str) -> StartedTurn:
     """Replaces the last question and answers the new one; the old pair is kept as an earlier version."""
-    question = await run_in_thread(check_question, clone=session.clone, content=content)
-    return await _begin(
-        session=session,
-        started=await run_in_thread(
-            save_edit, session_id=session.pk, message_id=message_id, content=question
-        ),
-    )
+    started = await run_in_thread(save_edit, session=session, message_id=message_id, content=content)
+    return await _begin(session=session, started=started)
 
 
 async def stop_answer(*, session: ChatSession, answer_id: UUID) -> None:
@@ -124,10 +117,10 @@ async def write_answer(*, answer_id: UUID, question: Message | None = None) -> N
 
 
 async def _write_answer(*, answer_id: UUID, question: Message | None) -> None:
-    answer = await run_in_thread(load_turn, answer_id=answer_id)
+    answer, history = await run_in_thread(load_turn_with_history, answer_id=answer_id)
     session_id = answer.session_id
     async with AnswerWriter(answer_id=answer_id, session_id=session_id) as writer:
-        draft = Draft(answer=answer, writer=writer)
+        draft = Draft(answer=answer, history=history, writer=writer)
         if question is not None:
             await send_to_session(session_id=session_id, frame=user_message_frame(question))
         await send_to_session(
@@ -158,8 +151,7 @@ async def _compose_until_stopped(draft: Draft) -> MeteredCallError | None:
 
 async def _compose(draft: Draft) -> None:
     """Search, decide, prompt, stream."""
-    clone, question = draft.clone, draft.question
-    history = await run_in_thread(load_history, answer=draft.answer)
+    clone, question, history = draft.clone, draft.question, draft.history
     draft.search, draft.memories = await asyncio.gather(
         find_material(clone=clone, question=question, history=history, payer=draft.payer),
         recall(session=draft.answer.session, question=question, payer=draft.payer),

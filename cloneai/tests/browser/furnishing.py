@@ -8,7 +8,6 @@ CODE = """
 import json
 from django.utils import timezone
 from chat.models import ChatSession, Citation, GapQuestion, KnowledgeGap, Message, SessionSummary
-from chat.turn_records import save_edit
 from cloneai.accounts.models import ApiKey, User
 from clones.models import Clone
 from knowledge.models import Chunk
