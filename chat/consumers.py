@@ -75,6 +75,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         self.is_counted = False
+        self.watched: Watched | None = None
         self.checker: asyncio.Task[Any] | None = None
         self.must_recheck = asyncio.Event()
         self.expected_seq: dict[str, int] = {}
@@ -87,17 +88,19 @@ class ChatConsumer(AsyncWebsocketConsumer):
             await self.close(code=NOT_LOGGED_IN)
             return
         note_user(user.pk)
+        self.user = user
+        if _sockets_of_user[user.pk] >= MAX_SOCKETS_PER_USER:  # before the database is asked for more
+            await self.accept()
+            await self.close(code=TOO_MANY)
+            return
+        _sockets_of_user[user.pk] += 1
+        self.is_counted = True
         session = await run_in_thread(_open_session, session_id=self.session_id, user=user)
         await self.accept()
         if session is None:
             await self.close(code=UNKNOWN_SESSION)
             return
-        if _sockets_of_user[user.pk] >= MAX_SOCKETS_PER_USER:
-            await self.close(code=TOO_MANY)
-            return
-        _sockets_of_user[user.pk] += 1
-        self.is_counted = True
-        self.session, self.user = session, user
+        self.session = session
         await self.channel_layer.group_add(session_group(self.session_id), self.channel_name)
         self.watched = Watched(
             user_id=user.pk, login_key=self.scope["session"].session_key, wake=self.must_recheck.set
@@ -108,12 +111,13 @@ class ChatConsumer(AsyncWebsocketConsumer):
     async def disconnect(self, code: int) -> None:
         if self.checker is not None:
             self.checker.cancel()
-        if self.is_counted:
+        if self.watched is not None:
             watch_of_this_loop().remove(self.watched)
+            await self.channel_layer.group_discard(session_group(self.session_id), self.channel_name)
+        if self.is_counted:
             _sockets_of_user[self.user.pk] -= 1
             if not _sockets_of_user[self.user.pk]:
                 del _sockets_of_user[self.user.pk]
-            await self.channel_layer.group_discard(session_group(self.session_id), self.channel_name)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         now = time.monotonic()
