@@ -34,8 +34,8 @@ run: $(INSTALLED)
 test: export VAR_DIR := $(CURDIR)/var/test
 test: export FORGETFUL_DATABASE := true
 test: $(DEV_INSTALLED) system-packages
-	@$(PY) -m pytest -m "not browser"
-	@$(PY) -m pytest -m browser || { code=$$?; [ $$code = 5 ] || exit $$code; }
+	@$(PY) -m pytest -rs -m "not browser"
+	@$(PY) -m pytest -rs -m browser || { code=$$?; [ $$code = 5 ] || exit $$code; }
 
 fuzz: export VAR_DIR := $(CURDIR)/var/test
 fuzz: export FORGETFUL_DATABASE := true
@@ -71,6 +71,7 @@ system-packages:
 	PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || missing="$$missing nginx-light"; \
 	command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
 	|| command -v google-chrome >/dev/null || missing="$$missing chromium"; \
+	{ command -v node && command -v npm; } >/dev/null || missing="$$missing nodejs npm"; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "Installing $$missing from the system's packages …"; \
