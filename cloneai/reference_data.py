@@ -16,6 +16,7 @@ EVERY_MINUTE = {
 }
 EVERY_HOUR = {
     "Sum up the costs of closed days": "billing.tasks.roll_up_closed_days",
+    "Index the vectors of large clones": "knowledge.tasks.keep_vector_indexes",
     "Remove archives of people's data past their time": "cloneai.privacy.tasks.remove_expired_exports",
 }
 EVERY_NIGHT = {

@@ -2,18 +2,21 @@
 them.
 
 Exact scan: the clone's live vectors are compared one by one, found by a partial btree; at 10,000 passages
-that beats an index shared by all clones in time and recall (see facts). Words are joined by OR; each counts
+that beats an index shared by all clones in time and recall (see facts). Large clones have an index of their own
+(`knowledge.vector_index`). Words are joined by OR; each counts
 by its rarity among the clone's live passages.
 """
 
 import uuid
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 
 from knowledge.embedding import EmbeddingModel
+from knowledge.vector_index import EF_SEARCH, find_index
 
 MAX_TERMS = 64
 
@@ -44,6 +47,18 @@ _VECTORS = """, vectors AS MATERIALIZED (
     WHERE clone_id = %(clone)s AND is_live AND model = %(model)s AND dimensions = %(dimensions)s
     ORDER BY embedding <=> %(vector)s::halfvec LIMIT %(depth)s
 )"""
+# Written like the index's own expression and predicate, so that the planner takes it.
+_INDEXED_VECTORS = """, vectors AS MATERIALIZED (
+    SELECT chunk_id AS id,
+           1 - ((embedding::halfvec({dimensions:d})) <=> %(vector)s::halfvec({dimensions:d})) AS similarity
+    FROM knowledge_chunkembedding
+    WHERE clone_id = %(clone)s AND is_live AND model = %(model)s AND dimensions = %(dimensions)s
+    ORDER BY (embedding::halfvec({dimensions:d})) <=> %(vector)s::halfvec({dimensions:d}) LIMIT %(depth)s
+)"""
+_INDEX_SETTINGS = (
+    "SELECT set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', %s, true), "
+    "set_config('hnsw.max_scan_tuples', '200000', true)"
+)
 _NO_VECTORS = ", vectors AS (SELECT NULL::bigint AS id, NULL::float AS similarity WHERE false)"
 
 _WORDS = """, words AS MATERIALIZED (
@@ -108,7 +123,10 @@ def find_candidates(
     Without a `vector` only the words are searched and no passage has a similarity.
     """
     similarity = "NULL::float" if vector is None else _SIMILARITY_OF_OTHERS
+    has_index = vector is not None and find_index(clone_id=clone_id, model=model)
     dense = _NO_VECTORS if vector is None else _VECTORS
+    if has_index:
+        dense = _INDEXED_VECTORS.format(dimensions=model.dimensions)
     sql = _TERMS + dense + _WORDS + _RESULT.format(similarity=similarity)
     parameters: dict[str, str | int | None] = {
         "clone": clone_id,
@@ -120,7 +138,9 @@ def find_candidates(
         "dimensions": model.dimensions,
         "depth": depth,
     }
-    with connection.cursor() as cursor:
+    with transaction.atomic() if has_index else nullcontext(), connection.cursor() as cursor:
+        if has_index:
+            cursor.execute(_INDEX_SETTINGS, [str(EF_SEARCH)])
         cursor.execute(sql, parameters)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return [Candidate(**dict(zip(_COLUMNS, row, strict=True)) | {"headings": tuple(row[9])}) for row in rows]

@@ -15,6 +15,7 @@ from knowledge.models import FINAL_STATUSES, MAX_ATTEMPTS, Document, Status
 from knowledge.orphans import audit
 from knowledge.probes import probe_document
 from knowledge.uploads import JOB, enqueue_ingestion
+from knowledge.vector_index import keep_indexes
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +70,11 @@ def sweep() -> int:
     if failed or requeued:
         logger.warning("Sweep: %s documents queued again, %s given up", requeued, failed)
     return failed + requeued
+
+
+def keep_vector_indexes() -> None:
+    """Every hour: large clones get an index of their vectors; a build that was cut off is begun anew."""
+    keep_indexes()
 
 
 @transaction.atomic

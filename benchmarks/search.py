@@ -1,0 +1,201 @@
+"""Does the vector scan find what numpy finds, how fast, and what does an index of its own do for each of 200 clones?
+
+Exact: clones of 500, 2,500 and 10,000 passages with 1,536 dimensions, in one table; the time of the vector part of the
+search's statement, and of the whole statement with words and texts, over that of numpy on one thread, which has all
+vectors in memory. Indexed: 200 clones (`TENANTS`) with 64 dimensions, each with an HNSW index, the smallest asked.
+"""
+
+import os
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"  # numpy reads them when it is first imported
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.harness import Result, milliseconds
+
+TENANTS = int(os.environ.get("TENANTS", "200"))
+SIZES = (500, 2_500, 10_000)
+DIMENSIONS, INDEXED_DIMENSIONS = 1536, 64
+TENANT_ROWS, SMALLEST_ROWS = 1_000, 600
+QUESTIONS, K = 60, 10
+PROMISED_TIMES = 6.0
+
+
+def run() -> Result:
+    import numpy as np
+
+    random = np.random.default_rng(5)
+    rows: list[tuple[object, ...]] = []
+    worst_ratio, recalls = 0.0, []
+    for size in SIZES:
+        clone, vectors = make_clone(f"exact-{size}", count=size, dimensions=DIMENSIONS, random=random)
+        vacuum()
+        asked = random.standard_normal((QUESTIONS, DIMENSIONS)).astype(np.float32)
+        by_numpy, numpy_seconds = timed(lambda vector: best_by_numpy(vectors, vector), asked)
+        by_scan, scan_seconds = timed(lambda vector: scan(clone, vector, dimensions=DIMENSIONS), asked)
+        _all, whole_seconds = timed(lambda vector: search(clone, vector, dimensions=DIMENSIONS), asked)
+        recall = share(by_numpy, by_scan)
+        recalls.append(recall)
+        worst_ratio = max(worst_ratio, scan_seconds / numpy_seconds)
+        rows.append(
+            (
+                f"{size:,} exact",
+                f"{recall:.3f}",
+                milliseconds(numpy_seconds),
+                milliseconds(scan_seconds),
+                milliseconds(whole_seconds),
+                f"{scan_seconds / numpy_seconds:.1f}",
+            )
+        )
+    indexed_recall, indexed_row, full = measure_indexed(random)
+    rows.append(indexed_row)
+    return Result(
+        name="search",
+        question="does the vector search find what numpy finds, and at what price?",
+        ratio=worst_ratio,
+        ratio_of=f"vector scan / numpy on one thread, at the worst size (promised: {PROMISED_TIMES:.0f})",
+        is_good=min(recalls) == 1.0 and indexed_recall >= 0.99 and full and worst_ratio <= PROMISED_TIMES,
+        columns=("clone", f"recall@{K}", "numpy ms", "scan ms", "whole statement ms", "scan/numpy"),
+        rows=rows,
+        notes=(
+            f"Indexed: the smallest of {TENANTS} clones that each have their own HNSW index; every query returned "
+            f"{'as many rows as were asked for' if full else 'TOO FEW rows'}.",
+        ),
+        figures={"exact_recall": min(recalls), "indexed_recall": indexed_recall},
+    )
+
+
+def measure_indexed(random: Any) -> tuple[float, tuple[object, ...], bool]:
+    import numpy as np
+
+    from knowledge.vector_index import keep_indexes
+
+    smallest, vectors = make_clone(
+        "smallest", count=SMALLEST_ROWS, dimensions=INDEXED_DIMENSIONS, random=random
+    )
+    for number in range(TENANTS - 1):
+        make_clone(f"tenant-{number}", count=TENANT_ROWS, dimensions=INDEXED_DIMENSIONS, random=random)
+    vacuum()
+    built = keep_indexes(large=SMALLEST_ROWS - 1)
+    assert len(built) >= TENANTS, len(built)
+    asked = random.standard_normal((QUESTIONS, INDEXED_DIMENSIONS)).astype(np.float32)
+    by_numpy, numpy_seconds = timed(lambda vector: best_by_numpy(vectors, vector), asked)
+    found, seconds = timed(lambda vector: search(smallest, vector, dimensions=INDEXED_DIMENSIONS), asked)
+    recall = share(by_numpy, found)
+    full = all(len(one) == K for one in found)
+    row = (
+        f"{SMALLEST_ROWS:,} indexed",
+        f"{recall:.3f}",
+        milliseconds(numpy_seconds),
+        "-",
+        milliseconds(seconds),
+        "-",
+    )
+    return recall, row, full
+
+
+def make_clone(slug: str, *, count: int, dimensions: int, random: Any) -> tuple[Any, Any]:
+    """A clone with random unit vectors, one a passage; the vectors as (keys, float32 rows)."""
+    import numpy as np
+    from django.db import connection
+
+    from cloneai.accounts.models import User
+    from clones.models import Clone
+    from knowledge.models import Document, Status
+
+    owner, _ = User.objects.get_or_create(email="bench@example.com")
+    clone = Clone.objects.create(owner=owner, name=slug, slug=slug)
+    document = Document.objects.create(
+        clone=clone,
+        title=slug,
+        file_name=slug,
+        sha256=slug,
+        status=Status.READY,
+        live_version=1,
+        chunk_count=count,
+    )
+    vectors = random.standard_normal((count, dimensions)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO knowledge_chunk (document_id, clone_id, version, index, content, headings, start_char, "
+            "end_char, page_start, page_end, token_count, is_live, language) "
+            "SELECT %s, %s, 1, n, 'passage ' || n, '{}', 0, 9, 1, 1, 2, true, 'english' "
+            "FROM generate_series(0, %s - 1) n ORDER BY n RETURNING id",
+            [document.pk, clone.pk, count],
+        )
+        keys = np.array([key for (key,) in cursor.fetchall()])
+        with cursor.copy(
+            "COPY knowledge_chunkembedding (chunk_id, document_id, clone_id, model, dimensions, embedding, is_live) "
+            "FROM STDIN"
+        ) as copy:
+            for key, vector in zip(keys.tolist(), vectors, strict=True):
+                text = "[" + ",".join(f"{value:.5g}" for value in vector.tolist()) + "]"
+                copy.write_row((key, str(document.pk), clone.pk, "bench", dimensions, text, True))
+    return clone, (keys, vectors)
+
+
+def vacuum() -> None:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE knowledge_chunk, knowledge_chunkembedding")
+
+
+def best_by_numpy(vectors: Any, asked: Any) -> set[int]:
+    import numpy as np
+
+    keys, rows = vectors
+    similarities = rows @ asked
+    return set(keys[np.argpartition(-similarities, K)[:K]].tolist())
+
+
+def scan(clone: Any, asked: Any, *, dimensions: int) -> set[int]:
+    """The vector part of the search's statement, as `knowledge.candidates` has it."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT chunk_id FROM knowledge_chunkembedding WHERE clone_id = %s AND is_live AND model = 'bench' "
+            "AND dimensions = %s ORDER BY embedding <=> %s::halfvec LIMIT %s",
+            [clone.pk, dimensions, _literal(asked), K],
+        )
+        return {key for (key,) in cursor.fetchall()}
+
+
+def search(clone: Any, asked: Any, *, dimensions: int) -> set[int]:
+    from knowledge.candidates import find_candidates
+    from knowledge.embedding import EmbeddingModel
+
+    found = find_candidates(
+        clone_id=clone.pk,
+        language="english",
+        query="zyzzyva",
+        vector=asked.tolist(),
+        model=EmbeddingModel(name="bench", dimensions=dimensions),
+        depth=K,
+    )
+    return {one.chunk_id for one in found}
+
+
+def timed(work: Callable[[Any], set[int]], asked: Any) -> tuple[list[set[int]], float]:
+    """What each question found, and the median seconds."""
+    work(asked[0])
+    found, seconds = [], []
+    for vector in asked:
+        started = time.perf_counter()
+        found.append(work(vector))
+        seconds.append(time.perf_counter() - started)
+    return found, statistics.median(seconds)
+
+
+def share(expected: list[set[int]], found: list[set[int]]) -> float:
+    return sum(len(one & other) for one, other in zip(expected, found, strict=True)) / (K * len(expected))
+
+
+def _literal(vector: Any) -> str:
+    return "[" + ",".join(f"{value:.7g}" for value in vector.tolist()) + "]"
