@@ -26,6 +26,7 @@ LATEST = FOLDER / "results" / "latest.json"
 NOT_BENCHMARKS = {
     "__init__",
     "__main__",
+    "corpora",
     "bare_consumer",
     "chat_clients",
     "harness",
@@ -76,6 +77,7 @@ def run_in_own_process(name: str) -> dict[str, Any] | None:
         "DJANGO_SETTINGS_MODULE": "cloneai.settings",
         "DATABASE_POOL": "true",
         "REDIS_URL": "",
+        "OPENBLAS_NUM_THREADS": "1",  # where numpy is compared with, it has one thread
     }
     found = None
     try:
