@@ -112,9 +112,7 @@ def _load_cranfield() -> Any:
     document = Document.objects.create(
         clone=clone, title="c", file_name="c", sha256="c", status=Status.READY, live_version=1, chunk_count=1
     )
-    texts = {
-        str(one["id"]): f"{one.get('title', '')}\n{one['text']}".strip() or "-" for one in data["documents"]
-    }
+    texts = [one["text"].strip() or "-" for one in data["documents"]]
     chunks = Chunk.objects.bulk_create(
         Chunk(
             document=document,
@@ -129,7 +127,7 @@ def _load_cranfield() -> Any:
             token_count=max(1, len(text) // 5),
             is_live=True,
         )
-        for index, text in enumerate(texts.values())
+        for index, text in enumerate(texts)
     )
     pending = find_pending(chunks=Chunk.objects.filter(clone=clone), model=model)
     nothing = lambda: None  # noqa: E731
@@ -143,15 +141,8 @@ def _load_cranfield() -> Any:
         )
     )
     ChunkEmbedding.objects.filter(clone=clone).update(is_live=True)
-    keys = {name: chunk.pk for name, chunk in zip(texts, chunks, strict=True)}
-    answers = [_relevant(query, keys) for query in data["queries"]]
-    return "cranfield", clone, [query["text"] for query in data["queries"]], answers
-
-
-def _relevant(query: dict[str, Any], keys: dict[str, int]) -> Judged:
-    judged = query["relevant"]
-    pairs = judged.items() if isinstance(judged, dict) else ((name, 1) for name in judged)
-    return {keys[str(name)]: float(gain) for name, gain in pairs if str(name) in keys and float(gain) > 0}
+    answers = [{chunks[index].pk: 1.0 for index in query["relevant"]} for query in data["queries"]]
+    return "cranfield", clone, [query["query"] for query in data["queries"]], answers
 
 
 async def _measure(

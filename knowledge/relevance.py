@@ -4,7 +4,7 @@ Three figures per passage:
 - similarity: cosine of question and passage, -1 to 1; None where the passage has no vector of the live model;
 - word share: 0 to 1, how much of the question's words the passage holds, each weighed by how rare it is among
   the clone's passages (the idf of BM25) and by how often it stands there;
-- word rank: word share over the logarithm of the passage's length; for the order only.
+- word rank: word share over the passage's length to the power of 0.4; for the order only.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,8 @@ from knowledge.candidates import Candidate
 # either (see DECISIONS and `benchmarks/`): relevance = similarity + half the word share.
 WORDS_IN_RELEVANCE = 0.5
 KEPT_BELOW_FLOOR = 0.5
+# The word list's share grows from its own to the highest while the best passage's word share grows from few to most.
+FEW_WORDS, MOST_WORDS, SURE_WORD_WEIGHT = 0.3, 0.6, 0.85
 MOST_RELEVANT = 0.99  # nothing is certain: an expert's threshold of 1 uses nothing
 # The best three sentences of a passage on something else come about this close.
 CLOSENESS_BY_CHANCE = 0.29
@@ -68,7 +70,7 @@ CALIBRATIONS = {
         sure=0.60,
         phrasing_word_weight=0.8,
         same_sense=0.6,
-        reading=ReadingWeights(similarity=0.34, words=0.08, closeness=0.28, fit=0.30, phrasings=0.10),
+        reading=ReadingWeights(similarity=0.30, words=0.20, closeness=0.25, fit=0.25, phrasings=0.10),
     ),
     "text-embedding-3-large": Calibration(floor=0.35, word_weight=0.30, sure=0.50),
     "text-embedding-3-small": Calibration(floor=0.35, word_weight=0.30, sure=0.50),
@@ -130,11 +132,13 @@ def fuse_scores(
 
 
 def fuse_candidates(*, candidates: Sequence[Candidate], word_weight: float) -> dict[int, float]:
-    """`fuse_scores` by chunk id."""
+    """`fuse_scores` by chunk id. Where some passage holds most of the question's words, the words count for more."""
+    told = max((one.word_share for one in candidates), default=0.0)
+    certainty = min(max((told - FEW_WORDS) / (MOST_WORDS - FEW_WORDS), 0.0), 1.0)
     scores = fuse_scores(
         similarities=[one.similarity for one in candidates],
         word_ranks=[one.word_rank for one in candidates],
-        word_weight=word_weight,
+        word_weight=word_weight + certainty * max(SURE_WORD_WEIGHT - word_weight, 0.0),
     )
     return {one.chunk_id: score for one, score in zip(candidates, scores, strict=True)}
 
