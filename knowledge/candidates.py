@@ -26,7 +26,7 @@ WITH terms AS MATERIALIZED (
     SELECT lexeme, ('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''')::tsquery AS term
     FROM unnest(to_tsvector(%(language)s::regconfig, %(query)s)) LIMIT %(max_terms)s
 ), hits AS MATERIALIZED (
-    SELECT chunk.id, terms.lexeme, power(chunk.token_count, 0.4)::float AS length
+    SELECT chunk.id, terms.lexeme, power(chunk.token_count, 0.3)::float AS length
     FROM terms JOIN knowledge_chunk chunk ON chunk.search_vector @@ terms.term
     WHERE chunk.clone_id = %(clone)s AND chunk.is_live
 ), live AS MATERIALIZED (

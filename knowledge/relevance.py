@@ -4,7 +4,7 @@ Three figures per passage:
 - similarity: cosine of question and passage, -1 to 1; None where the passage has no vector of the live model;
 - word share: 0 to 1, how much of the question's words the passage holds, each weighed by how rare it is among
   the clone's passages (the idf of BM25) and by how often it stands there;
-- word rank: word share over the passage's length to the power of 0.4; for the order only.
+- word rank: word share over the passage's length to the power of 0.3; for the order only.
 """
 
 from collections.abc import Sequence
