@@ -16,6 +16,7 @@ from django.db import transaction
 
 from billing.metering import MeteredCallError, Payer, embed_texts
 from billing.models import Purpose
+from chat.distress import speaks_of_distress
 from chat.gap_models import GapQuestion, GapReason, KnowledgeGap
 from chat.memories import cosine
 from chat.memory_rules import normalise
@@ -42,9 +43,12 @@ class Asked:
 
 
 def record_gap(*, answer: Message, reason: GapReason) -> None:
-    """Notes that this answer did not help. Once for an answer; one that said nothing is not also disliked."""
+    """Notes that this answer did not help. Once for an answer; one that said nothing is not also disliked.
+
+    Words of distress are no gap in anybody's material, and not for an expert's eyes.
+    """
     question = answer.reply_to
-    if question is None or GapQuestion.objects.filter(message=answer).exists():
+    if question is None or question.is_distress or GapQuestion.objects.filter(message=answer).exists():
         return
     _record(
         clone=answer.session.clone,
@@ -58,6 +62,8 @@ def record_gap(*, answer: Message, reason: GapReason) -> None:
 
 def record_api_gap(*, clone: Clone, user: User, question: str, query: str) -> None:
     """A question over `/v1/` that found nothing; there is no conversation to point to."""
+    if speaks_of_distress(question):
+        return
     _record(
         clone=clone,
         asked_by_id=user.pk,

@@ -13,6 +13,7 @@ import numpy as np
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django_q.tasks import async_task
 
 from billing.metering import MeteredCallError, Payer, embed_texts
 from billing.models import Purpose
@@ -33,6 +34,7 @@ from clones.models import Clone
 
 logger = logging.getLogger(__name__)
 
+EMBEDDING_JOB = "chat.tasks.embed_memories"
 MAX_RECALLED_TOKENS = 300
 MAX_RECALLED = 12
 MAX_CONSIDERED = 500
@@ -166,9 +168,10 @@ def edit(*, memory: Memory, text: str) -> None:
             fingerprint=fingerprint,
             state=MemoryState.CONFIRMED,
             superseded_by=None,
-            embedding=None,  # the words decide until the next extraction embeds it
+            embedding=None,
             embedding_model="",
         )
+        async_task(EMBEDDING_JOB, memory.user_id, memory.clone_id)  # until then the words decide
     memory.refresh_from_db()
 
 

@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 MAX_OUTPUT_TOKENS = 1500
 RULES_TOKENS = 1600  # the rules, the schema, and up to `MAX_KNOWN` known memories
 MAX_KNOWN = 40
+EMBEDDED_AT_A_TIME = 200
 TEMPERATURE = 0.2
 LEAST_WORDS = 4
 
@@ -88,7 +89,38 @@ def extract_memories(*, session_id: UUID, since: datetime | None = None) -> int:
     source = load_source(session_id=session_id, since=since)
     if source is None:
         return 0
-    return keep(source=source, proposals=asyncio.run(propose(source)))
+    changed = keep(source=source, proposals=asyncio.run(propose(source)))
+    embed_stale_memories(user_id=source.session.user_id, clone_id=source.session.clone_id)
+    return changed
+
+
+def embed_stale_memories(*, user_id: int, clone_id: int) -> int:
+    """Gives vectors to active memories whose words or whose model have changed; returns how many got one.
+
+    One metered request when there are any. When it fails they stay as they are, and their words decide.
+    """
+    stale = Memory.objects.active().filter(user=user_id, clone=clone_id)
+    memories = list(stale.exclude(embedding_model=settings.EMBEDDING_MODEL)[:EMBEDDED_AT_A_TIME])
+    if not memories:
+        return 0
+    try:
+        result = asyncio.run(
+            embed_texts(
+                payer=Payer(user_id=user_id, clone_id=clone_id),
+                purpose=Purpose.MEMORY,
+                texts=[memory.text for memory in memories],
+                model=settings.EMBEDDING_MODEL,
+                dimensions=settings.EMBEDDING_DIMENSIONS,
+            )
+        )
+    except MeteredCallError as error:
+        logger.warning("Memories stay without vectors (%s)", error.error_type)
+        return 0
+    embedded = 0
+    for memory, vector in zip(memories, result.vectors, strict=True):
+        same_words = Memory.objects.active().filter(pk=memory.pk, fingerprint=memory.fingerprint)
+        embedded += same_words.update(embedding=vector.tolist(), embedding_model=settings.EMBEDDING_MODEL)
+    return embedded
 
 
 def load_source(*, session_id: UUID, since: datetime | None = None) -> Source | None:
@@ -213,8 +245,11 @@ def _keep_one(*, source: Source, proposal: Proposal, message: Message) -> int:
     fingerprint = make_fingerprint(finding.text, user_id=session.user_id, clone_id=session.clone_id)
     if owned.filter(fingerprint=fingerprint, state=MemoryState.REMOVED).exists():
         return 0
+    known = sorted(
+        owned.active().select_related("message"), key=lambda memory: memory.fingerprint != fingerprint
+    )  # the same words first: no other may take their fingerprint
     replaced: list[Memory] = []
-    for memory in owned.active().select_related("message"):
+    for memory in known:
         similarity = _similarity(memory, proposal.vector)
         relation = compare(finding.text, memory.text, cosine=similarity)
         if memory.fingerprint == fingerprint or relation == Relation.SAME:

@@ -67,3 +67,8 @@ def replay_gap(gap_id: int) -> None:
 
 def run_evaluation(run_id: str) -> None:
     evaluation.run_evaluation(run_id=UUID(run_id))
+
+
+def embed_memories(user_id: int, clone_id: int) -> None:
+    """After a member has changed a memory's words."""
+    memory_extraction.embed_stale_memories(user_id=user_id, clone_id=clone_id)

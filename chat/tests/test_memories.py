@@ -10,7 +10,7 @@ from django.utils import timezone
 from billing.metering import Payer
 from billing.models import CostRecord, Purpose
 from chat.memories import MAX_RECALLED_TOKENS, choose, pause, recall
-from chat.memory_extraction import extract_memories
+from chat.memory_extraction import embed_stale_memories, extract_memories
 from chat.memory_rules import make_fingerprint
 from chat.models import ChatSession, Memory, MemoryKind, MemoryPause, MemoryState, Message, Role
 from chat.tasks import extract_memories as extract_job
@@ -233,3 +233,31 @@ def test_api_lists_changes_and_deletes_own_memories(
     assert client.delete(url).status_code == 204
     assert client.get("/api/memory").json() == {"items": [], "count": 0}
     assert client.delete(url).status_code == 404
+
+
+def test_a_corrected_memory_gets_a_vector_of_its_new_words(
+    client: Client, member: User, clone: Clone, settings: Any
+) -> None:
+    memory = remember(user=member, clone=clone, text="Lives in Oslo.")
+    client.force_login(member)
+    client.post(f"/account/memory/{memory.pk}/", {"text": "Lives in Bergen."})
+    assert embed_stale_memories(user_id=member.pk, clone_id=clone.pk) == 1
+    assert embed_stale_memories(user_id=member.pk, clone_id=clone.pk) == 0
+    memory.refresh_from_db()
+    assert memory.embedding_model == settings.EMBEDDING_MODEL
+
+
+def test_what_is_said_in_more_words_joins_the_one_that_has_them_already(
+    clone: Clone, member: User, session: ChatSession, provider: FakeProvider
+) -> None:
+    remember(user=member, clone=clone, text="Lives in Oslo by the sea.")
+    remember(user=member, clone=clone, text="Likes Oslo, lives there.")
+    said = "I live in Oslo by the sea with two dogs."
+    tell(session, said)
+    text = "Lives in Oslo by the sea."
+    found = {"kind": "context_to_remember", "text": text, "quote": "I live in Oslo by the sea"}
+    found |= {"message_number": 1, "confidence": 0.9, "replaces": 0}
+    provider.next(Fault(path="/chat/completions", json_answer={"memories": [found, found]}))
+    extract_memories(session_id=session.pk)
+    assert Memory.objects.active().filter(text=text).count() == 1
+    assert Memory.objects.count() == 2

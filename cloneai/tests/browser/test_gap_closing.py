@@ -21,7 +21,7 @@ def test_the_expert_closes_a_gap_and_the_asker_gets_the_answer(
     start_conversation(member, product=product, slug="mara")
     ask(member, QUESTION)
     answer = member.locator("article.is-assistant").last
-    expect(answer).to_contain_text(re.compile("could not find|does not cover|rather not guess", re.I))
+    expect(answer).to_contain_text("I have not written anything about that")
     expert = open_page()
     log_in(expert, product=product, email="expert@example.com")
     expert.goto(f"{product.url}/admin/chat/knowledgegap/")
