@@ -10,14 +10,17 @@ from allauth.account.decorators import secure_admin_login
 from allauth.account.models import EmailAddress
 from allauth.mfa.admin import AuthenticatorAdmin
 from allauth.mfa.models import Authenticator
+from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Value
+from django.db.models.functions import Left, StrIndex
 from django.forms import ModelForm
 from django.http import Http404, HttpRequest
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.html import format_html, format_html_join
 from django_q.admin import FailAdmin, QueueAdmin, ScheduleAdmin, TaskAdmin
 from django_q.models import Failure, OrmQ, Schedule, Success
 from unfold.admin import ModelAdmin
@@ -122,14 +125,68 @@ class ApiKeyAdmin(RoleAdmin):
         self.message_user(request, f"{len(usable)} keys revoked.", messages.SUCCESS)
 
 
+class TargetKindFilter(admin.SimpleListFilter):
+    """What it was done to: clones, people, conversations …"""
+
+    title = "kind of thing"
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        kinds = AuditEntry.objects.order_by().values_list(Left("target", StrIndex("target", Value(":")) - 1))
+        models = {model._meta.model_name: model._meta.verbose_name for model in apps.get_models()}
+        found = {kind for (kind,) in kinds.distinct() if kind}
+        return sorted((kind, str(models.get(kind, kind)).capitalize()) for kind in found)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
+        return queryset.filter(target__startswith=f"{self.value()}:") if self.value() else queryset
+
+
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin):
-    list_display = ("at", "actor", "action", "target")
+    """Who did what: by whom, to what kind of thing, when; a thing's own lines by searching for "clone:7"."""
+
+    list_display = ("at", "shown_actor", "action", "shown_target", "summary")
     list_select_related = ("actor",)
-    list_filter = ("action",)
+    list_filter = ("action", TargetKindFilter, ("actor", admin.RelatedOnlyFieldListFilter))
     search_fields = ("actor__email", "action", "target")
+    search_help_text = "An e-mail address, an action such as clone.change, or a thing such as clone:7"
     date_hierarchy = "at"
-    fields = ("at", "actor", "action", "target", "detail")
+    fields = ("at", "shown_actor", "action", "shown_target", "shown_detail")
+    readonly_fields = ("shown_actor", "shown_target", "shown_detail")
+
+    @display(description="By", ordering="actor__email")
+    def shown_actor(self, entry: AuditEntry) -> str:
+        return entry.actor.email if entry.actor else "A command, or somebody erased since"
+
+    @display(description="Thing", ordering="target")
+    def shown_target(self, entry: AuditEntry) -> str:
+        """A link where the thing has a page here and was not deleted by this very action."""
+        kind, _, key = entry.target.partition(":")
+        page = next((m for m in admin.site._registry if m._meta.model_name == kind), None)
+        if page is None or not key or entry.action.endswith((".delete", ".erase")):
+            return entry.target
+        address = reverse(f"admin:{page._meta.app_label}_{kind}_change", args=[key])
+        return format_html('<a href="{}">{}</a>', address, entry.target)
+
+    @display(description="Details")
+    def summary(self, entry: AuditEntry) -> str:
+        words = "; ".join(f"{name}: {_in_words(value)}" for name, value in entry.detail.items())
+        return words if len(words) <= 120 else f"{words[:119]}…"
+
+    @display(description="Details")
+    def shown_detail(self, entry: AuditEntry) -> str:
+        return format_html_join(
+            "", "{}: {}<br>", ((name, _in_words(value)) for name, value in entry.detail.items())
+        )
+
+
+def _in_words(value: Any) -> str:
+    """A value of an entry's details without the marks of JSON."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} = {_in_words(item)}" for name, item in value.items()) or "–"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "–"
+    return "–" if value in (None, "") else str(value)
 
 
 def restyle(*, model: Any, base: type[Any], **attributes: Any) -> None:

@@ -119,3 +119,36 @@ def test_the_log_is_shown_in_the_admin(client: Client, admin: User):
     )
     client.force_login(admin)
     assert "clone.change" in client.get(reverse("admin:accounts_auditentry_changelist")).content.decode()
+
+
+def test_the_log_can_be_narrowed_and_read(client: Client, admin: User, expert: User, clone: Clone):
+    """By action, by kind of thing and by person; words from outside stay words."""
+    AuditEntry.objects.create(
+        actor=expert, action="clone.change", target=f"clone:{clone.pk}",
+        detail={"fields": ["bio", "visibility"], "values": {"visibility": "public", "slug": "<script>x</script>"}},
+    )  # fmt: skip
+    AuditEntry.objects.create(actor=None, action="clone.delete", target="clone:99", detail={"slug": None})
+    AuditEntry.objects.create(actor=admin, action="transcript.view", target="chatsession:abc", detail={})
+    client.force_login(admin)
+    page = reverse("admin:accounts_auditentry_changelist")
+    for query, actions in (
+        ({}, {"clone.change", "clone.delete", "transcript.view"}),
+        ({"action": "clone.change"}, {"clone.change"}),
+        ({"kind": "clone"}, {"clone.change", "clone.delete"}),
+        ({"kind": "chatsession"}, {"transcript.view"}),
+        ({"actor__id__exact": expert.pk}, {"clone.change"}),
+        ({"q": "clone:99"}, {"clone.delete"}),
+        ({"q": expert.email}, {"clone.change"}),
+        ({"kind": "' OR 1=1 --"}, set()),
+    ):
+        response = client.get(page, query)
+        assert {entry.action for entry in response.context["cl"].result_list} == actions, query
+    shown = client.get(page).content.decode()
+    assert "<script>x" not in shown
+    assert "fields: bio, visibility; values: " in shown
+    assert f'<a href="/admin/clones/clone/{clone.pk}/change/">clone:{clone.pk}</a>' in shown
+    assert "/admin/clones/clone/99/change/" not in shown
+    entry = AuditEntry.objects.get(action="clone.change")
+    detail = client.get(reverse("admin:accounts_auditentry_change", args=[entry.pk])).content.decode()
+    assert "visibility = public" in detail
+    assert "<script>x" not in detail
