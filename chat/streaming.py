@@ -24,7 +24,7 @@ from chat.models import Message, MessageStatus
 from chat.source_keeping import SourceKeeper
 from cloneai.threads import run_in_thread
 
-COALESCE_SECONDS = 0.04
+COALESCE_SECONDS = 0.05
 HEARTBEAT_SECONDS = 2.0
 TICK_SECONDS = 1.0
 SHUT_DOWN_SECONDS = 5.0
