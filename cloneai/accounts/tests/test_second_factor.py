@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import re
 import struct
 import time
 from collections.abc import AsyncIterator
@@ -162,3 +163,14 @@ def test_recovery_codes_open_once(expert: User):
         client.post(reverse("mfa_authenticate"), {"code": code})
         assert client.get(ADMIN).status_code == expected
     assert Authenticator.objects.filter(user=expert).count() == 2
+
+
+def test_the_page_to_set_one_up_can_be_scanned_and_copied(member: User):
+    client = browser(member)
+    client.post(reverse("account_reauthenticate"), {"password": PASSWORD})
+    page = client.get(reverse("mfa_activate_totp")).content.decode()
+    assert '<img class="qr" src="data:image/svg+xml' in page
+    assert re.search(
+        r'<label for="authenticator_secret">[\s\S]*<input type="text" id="authenticator_secret"', page
+    )
+    assert "readonly" in page
