@@ -1,4 +1,4 @@
-"""The job that turns a conversation into memories: the model proposes, `chat.memory_rules` decides, this keeps.
+"""The job that turns a conversation into memories: the model proposes, `chat.memory_keeping` keeps what may be kept.
 
 Enter at `extract_memories`. Only the member's own messages are sent; what the clone said is used for one thing alone,
 to recognise its words when the member repeats them.
@@ -7,33 +7,22 @@ to recognise its words when the member repeats them.
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-import numpy as np
 from django.conf import settings
-from django.db import transaction
 from pydantic import BaseModel
 
 from billing.metering import MeteredCallError, Payer, complete_structured, embed_texts
 from billing.model_choice import Task, choose_model
 from billing.models import Purpose
-from chat.memories import cosine, is_paused
-from chat.memory_models import Memory, MemoryKind, MemoryState
+from chat.memories import cosine
+from chat.memory_keeping import Proposal, Source, keep, may_learn
+from chat.memory_models import Memory, MemoryKind
 from chat.memory_prompts import build_extraction_messages
-from chat.memory_rules import (
-    Finding,
-    Relation,
-    compare,
-    find_objection,
-    make_fingerprint,
-    may_replace,
-    read_statement,
-)
-from chat.models import ChatSession, Message, Role
+from chat.memory_rules import Finding
+from chat.models import ChatSession, Role
 from chat.windows import Line, room_for_transcript, split_windows
-from cloneai.accounts.models import User
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +32,6 @@ MAX_KNOWN = 40
 EMBEDDED_AT_A_TIME = 200
 TEMPERATURE = 0.2
 LEAST_WORDS = 4
-
-Vector = np.ndarray | None
 
 
 class FoundMemory(BaseModel):
@@ -60,25 +47,6 @@ class FoundMemory(BaseModel):
 
 class FoundMemories(BaseModel):
     memories: list[FoundMemory]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """What a conversation's memories are made of. `said` are the member's messages, numbered from 1."""
-
-    session: ChatSession
-    said: Sequence[Message]
-    answers: Sequence[str]
-    known: Sequence[Memory]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
-    """A finding with the vectors of its text and of its quote; None when they could not be had."""
-
-    finding: Finding
-    vector: Vector
-    cosine_to_quote: float | None
 
 
 def extract_memories(*, session_id: UUID, since: datetime | None = None) -> int:
@@ -126,7 +94,7 @@ def embed_stale_memories(*, user_id: int, clone_id: int) -> int:
 def load_source(*, session_id: UUID, since: datetime | None = None) -> Source | None:
     """None when there is nothing to learn from, or the member does not want it."""
     session = ChatSession.objects.select_related("clone").filter(pk=session_id).first()
-    if session is None or not _may_learn(session):
+    if session is None or not may_learn(session):
         return None
     messages = session.messages.filter(is_current=True).order_by("created_at")
     said = messages.filter(role=Role.USER, is_distress=False)  # a bad hour is nobody's lasting trait
@@ -142,10 +110,6 @@ def load_source(*, session_id: UUID, since: datetime | None = None) -> Source | 
         answers=list(messages.filter(role=Role.ASSISTANT).values_list("content", flat=True)),
         known=list(known.order_by("-updated_at")[:MAX_KNOWN]),
     )
-
-
-def _may_learn(session: ChatSession) -> bool:
-    return session.is_remembered and not is_paused(user_id=session.user_id, clone_id=session.clone_id)
 
 
 async def propose(source: Source) -> list[Proposal]:
@@ -210,104 +174,6 @@ async def _embed(source: Source, findings: Sequence[Finding]) -> list[Proposal]:
         Proposal(finding=finding, vector=text, cosine_to_quote=cosine(text, quote))
         for finding, text, quote in pairs
     ]
-
-
-def keep(*, source: Source, proposals: Sequence[Proposal]) -> int:
-    """Stores what passes the rules, in one transaction that keeps other jobs of this person waiting."""
-    session = source.session
-    changed = 0
-    with transaction.atomic():
-        person = User.objects.select_for_update(of=("self",), no_key=True).filter(pk=session.user_id).first()
-        alive = ChatSession.objects.filter(pk=session.pk).first()
-        if person is None or alive is None or not _may_learn(alive):
-            return 0  # erased, deleted or switched off while the model was asked
-        present = set(alive.messages.values_list("pk", flat=True))
-        for proposal in proposals:
-            objection = find_objection(
-                proposal.finding,
-                messages=[message.content for message in source.said],
-                answers=source.answers,
-                cosine_to_quote=proposal.cosine_to_quote,
-            )
-            if objection:
-                logger.info("A proposed memory of conversation %s is not kept: %s", session.pk, objection)
-                continue
-            message = source.said[proposal.finding.message_number - 1]
-            if message.pk in present:
-                changed += _keep_one(source=source, proposal=proposal, message=message)
-    return changed
-
-
-def _keep_one(*, source: Source, proposal: Proposal, message: Message) -> int:
-    """Merges the proposal with what says the same, or stores it in the place of what it contradicts."""
-    session, finding = source.session, proposal.finding
-    owned = Memory.objects.filter(user=session.user_id, clone=session.clone_id)
-    fingerprint = make_fingerprint(finding.text, user_id=session.user_id, clone_id=session.clone_id)
-    if owned.filter(fingerprint=fingerprint, state=MemoryState.REMOVED).exists():
-        return 0
-    known = sorted(
-        owned.active().select_related("message"), key=lambda memory: memory.fingerprint != fingerprint
-    )  # the same words first: no other may take their fingerprint
-    replaced: list[Memory] = []
-    for memory in known:
-        similarity = _similarity(memory, proposal.vector)
-        relation = compare(finding.text, memory.text, cosine=similarity)
-        if memory.fingerprint == fingerprint or relation == Relation.SAME:
-            return _merge(memory, finding=finding, message=message)
-        is_named = _names(source.known, finding.replaces) == memory.pk
-        if relation == Relation.CONTRADICTS or (
-            is_named and may_replace(finding.text, memory.text, cosine=similarity)
-        ):
-            replaced.append(memory)
-    if any(memory.message and memory.message.created_at > message.created_at for memory in replaced):
-        return 0  # an old conversation that is read late does not undo what was said since
-    created = Memory.objects.create(
-        user_id=session.user_id,
-        clone_id=session.clone_id,
-        message=message,
-        kind=finding.kind,
-        text=finding.text,
-        quote=finding.quote,
-        confidence=finding.confidence,
-        fingerprint=fingerprint,
-        embedding=None if proposal.vector is None else proposal.vector.tolist(),
-        embedding_model="" if proposal.vector is None else settings.EMBEDDING_MODEL,
-    )
-    Memory.objects.filter(pk__in=[memory.pk for memory in replaced]).update(
-        state=MemoryState.SUPERSEDED, superseded_by=created
-    )
-    return 1
-
-
-def _merge(memory: Memory, *, finding: Finding, message: Message) -> int:
-    """Said again: in another conversation it counts as confirmed. The member's own wording is never touched."""
-    is_elsewhere = memory.message is None or memory.message.session_id != message.session_id
-    is_newer = memory.message is None or message.created_at >= memory.message.created_at
-    says_more = read_statement(memory.text).stems < read_statement(finding.text).stems
-    changes: dict[str, object] = {"confidence": max(memory.confidence, finding.confidence)}
-    if is_newer:
-        changes |= {"message": message, "quote": finding.quote}
-    if is_elsewhere:
-        changes |= {"mentions": memory.mentions + 1, "state": MemoryState.CONFIRMED}
-    if says_more and memory.state == MemoryState.CANDIDATE:
-        changes |= {
-            "text": finding.text,
-            "fingerprint": make_fingerprint(finding.text, user_id=memory.user_id, clone_id=memory.clone_id),
-            "embedding": None,
-            "embedding_model": "",
-        }
-    Memory.objects.filter(pk=memory.pk).update(**changes)
-    return 1
-
-
-def _names(known: Sequence[Memory], number: int) -> UUID | None:
-    return known[number - 1].pk if 1 <= number <= len(known) else None
-
-
-def _similarity(memory: Memory, vector: Vector) -> float | None:
-    if vector is None or memory.embedding is None or memory.embedding_model != settings.EMBEDDING_MODEL:
-        return None
-    return cosine(vector, np.asarray(memory.embedding, dtype=np.float32))
 
 
 def _payer(session: ChatSession) -> Payer:

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from chat.memory_extraction import Source, keep, load_source, propose
+from chat.memory_extraction import load_source, propose
+from chat.memory_keeping import Source, keep
 from chat.models import ChatSession, Memory, MemoryState, Message, Role
 from chat.tests.conftest import asked_for_answers
 from chat.turns import start_turn, wait_for_answer
