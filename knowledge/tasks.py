@@ -8,19 +8,21 @@ from datetime import timedelta
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
-from django_q.models import OrmQ
+from django_q.models import OrmQ, Schedule
+from django_q.tasks import schedule
 
 from knowledge.ingestion import ingest_document
 from knowledge.models import FINAL_STATUSES, MAX_ATTEMPTS, Document, Status
 from knowledge.orphans import audit
 from knowledge.probes import probe_document
-from knowledge.uploads import JOB, enqueue_ingestion
+from knowledge.uploads import JOB, PROBE_JOB, enqueue_ingestion
 from knowledge.vector_index import keep_indexes
 
 logger = logging.getLogger(__name__)
 
 # A job that was taken from the queue but whose document nobody claimed for this long is taken for lost.
 UNCLAIMED = timedelta(seconds=60)
+PROBE_DELAY = timedelta(seconds=30)
 
 
 def ingest(document_id: str) -> None:
@@ -29,7 +31,11 @@ def ingest(document_id: str) -> None:
 
 
 def probe(document_id: str) -> None:
-    """Ask a ready document's own questions and note how many of them find it."""
+    """Ask a ready document's own questions and note how many of them find it; later, while others wait to be read."""
+    if Document.objects.filter(status=Status.QUEUED).exists():
+        later = timezone.now() + PROBE_DELAY
+        schedule(PROBE_JOB, document_id, schedule_type=Schedule.ONCE, next_run=later)
+        return
     document = Document.objects.select_related("clone").filter(pk=document_id, status=Status.READY).first()
     report = asyncio.run(probe_document(document=document)) if document else None
     if document and report:

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from django_q.models import OrmQ
+from django_q.models import OrmQ, Schedule
 
 from billing.models import CostRecord
 from billing.tests.fake_provider import FakeProvider, Handler
@@ -50,6 +50,16 @@ def test_document_behind_others_that_say_the_same_is_hard_to_find_and_says_why(c
         assert document.is_hard_to_find == (document.probes_found < LEAST_RECALL * document.probe_count)
         notes.append(document.probe_note)
     assert any("Other documents stand before it" in note and "Copy" in note for note in notes)
+
+
+def test_proof_waits_while_others_wait_to_be_read(clone: Clone, provider: FakeProvider) -> None:
+    document = ingest(store(clone=clone, text=SLEEP))
+    store(clone=clone, text=MEETINGS)
+    asked = len(provider.requests)
+    probe(str(document.pk))
+    assert len(provider.requests) == asked
+    later = Schedule.objects.get(func=PROBE_JOB)
+    assert (str(document.pk) in later.args, later.schedule_type) == (True, Schedule.ONCE)
 
 
 def test_probes_can_be_switched_off(clone: Clone, settings) -> None:
