@@ -74,14 +74,13 @@ class Product:
         """As by Ctrl-C: SIGTERM."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
-        self._process.wait(timeout=30)
+        self._process.wait(timeout=60)  # it finishes what it has begun
 
     def kill_web_process(self) -> None:
-        """kill -9 of Daphne, upon which its supervisor ends as well."""
-        for child in psutil.Process(self._process.pid).children():
-            if "daphne" in child.cmdline():
-                child.kill()
-        self._process.wait(timeout=30)
+        """kill -9 of the web process, upon which its supervisor ends as well."""
+        children = psutil.Process(self._process.pid).children()
+        next(child for child in children if "qcluster" not in child.cmdline()).kill()
+        self._process.wait(timeout=60)
 
     def manage(self, *arguments: str, code: str | None = None) -> subprocess.CompletedProcess[str]:
         """Another `manage.py` command in this installation; `code` is what it reads from its input."""
