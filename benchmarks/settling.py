@@ -16,8 +16,9 @@ from benchmarks.harness import Result
 
 SESSIONS = int(os.environ.get("SESSIONS", "100000"))
 PROVIDER_SECONDS = float(os.environ.get("PROVIDER_SECONDS", "4"))
-DUE, ENDED, SCANS = 100, 5, 3
+DUE, ENDED, SCANS = 100, 3, 3
 PAGE_ASKS_SECONDS = 0.7
+GIVE_UP_SECONDS = 300
 PROMISED_RATIO, PROMISED_SCAN_SECONDS = 2.0, 1.0
 
 
@@ -64,13 +65,16 @@ def time_scans(*, member: object, clone: object) -> tuple[float, float]:
     from chat.settling import settle_idle_sessions
 
     now = timezone.now()
-    ChatSession.objects.bulk_create(
-        (
-            ChatSession(user=member, clone=clone, last_activity_at=at, settled_at=at)
-            for at in (now - timedelta(minutes=number % 50_000) for number in range(SESSIONS))
-        ),
-        batch_size=5000,
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO chat_chatsession
+                (id, clone_id, user_id, title, created_at, last_activity_at, settled_at, is_remembered)
+            SELECT gen_random_uuid(), %s, %s, '', at, at, at, true
+            FROM (SELECT now() - number %% 50000 * interval '1 minute' AS at FROM generate_series(1, %s) AS number) AS n
+            """,
+            [clone.pk, member.pk, SESSIONS],  # type: ignore[attr-defined]
+        )
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE chat_chatsession")
     empty = [time_call(settle_idle_sessions) for _ in range(SCANS)]
@@ -113,7 +117,7 @@ def time_ends(*, member: object, clone: object) -> list[float]:
             browser.post(f"/chat/{session.pk}/end/")
             while 'data-state="ready"' not in browser.get(f"/chat/{session.pk}/summary/").content.decode():
                 time.sleep(PAGE_ASKS_SECONDS)
-                if time.perf_counter() - began > 120:
+                if time.perf_counter() - began > GIVE_UP_SECONDS:
                     raise TimeoutError("no summary came")
             if number:  # the first one waits for the cluster to start
                 waits.append(time.perf_counter() - began)
