@@ -79,7 +79,7 @@ class Product:
     def kill_web_process(self) -> None:
         """kill -9 of the web process, upon which its supervisor ends as well."""
         children = psutil.Process(self._process.pid).children()
-        next(child for child in children if "qcluster" not in child.cmdline()).kill()
+        next(child for child in children if {"cloneai.web", "daphne"} & set(child.cmdline())).kill()
         self._process.wait(timeout=60)
 
     def manage(self, *arguments: str, code: str | None = None) -> subprocess.CompletedProcess[str]:
