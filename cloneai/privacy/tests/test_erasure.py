@@ -87,6 +87,7 @@ def test_receipt_names_what_stays_and_why(settled: User) -> None:
         "billing.Reservation": 1,
         "billing.SpendAccount": 1,
         "billing.SpendAlert": 1,
+        "chat.EvaluationRun": 1,
         "chat.KnowledgeGap": 1,
         "chat.SessionSummary": 1,
         "knowledge.Document": 1,
