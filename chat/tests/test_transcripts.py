@@ -62,12 +62,12 @@ def test_running_answer_is_known(session: ChatSession) -> None:
 
 
 @pytest.mark.parametrize("turns", [1, 40])
-def test_messages_with_sources_and_versions_take_three_queries_however_many(
+def test_messages_with_sources_and_versions_take_four_queries_however_many(
     session: ChatSession, django_assert_num_queries: Any, turns: int
 ) -> None:
     fill(session, turns=turns)
     clone = session.clone
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         transcript = load_transcript(session=session)
         page = render_to_string(
             "chat/_messages.html", {"transcript": transcript, "session": session, "clone": clone}

@@ -99,7 +99,7 @@ def test_conversation_needs_the_same_queries_however_long_it_is(
 ) -> None:
     for number in range(20):
         say(session, f"question {number}", "earlier", "now")
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         transcript = load_transcript(session=session)
         assert [message.citations.all()[:1] for message in transcript.messages] == [[]] * 40
 
