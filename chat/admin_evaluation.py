@@ -15,7 +15,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from chat.evaluation import ImportRefused, compare_runs, import_questions, start_run, take_liked_answers
-from chat.evaluation_metrics import NAMES, Figures, find_regressions
+from chat.evaluation_metrics import NAMES, Figures, find_regressions, in_units
 from chat.models import EvaluationQuestion, EvaluationResult, EvaluationRun, RunStatus
 from cloneai.accounts.admin_access import EXPERT, RoleAdmin, StaffRequest, record_action
 from clones.admin_filters import OwnCloneFilter
@@ -189,7 +189,7 @@ def _format(name: str, value: float | None) -> str:
         return "–"
     if name in FRACTIONS:
         return f"{value:.3f}"
-    return f"{value:.6f}" if name == "cost_usd" else f"{value:,.0f}"
+    return f"{in_units(name=name, value=value):.6f}" if name == "nano_usd" else f"{value:,.0f}"
 
 
 def _list_figures(run: EvaluationRun, baseline: EvaluationRun | None) -> list[FigureRow]:

@@ -19,6 +19,7 @@ from billing.metering import MeteredCallError, Payer
 from chat.claims import unsupported_rate
 from chat.evaluation_metrics import (
     DEPTH,
+    NANO,
     Figures,
     K,
     find_hits,
@@ -117,7 +118,7 @@ def run_evaluation(
         **summarise([result.figures for result in results]),
         "questions": len(results),
         "failed": sum(bool(result.error_message) for result in results),
-        "total_cost_usd": sum(result.figures.get("cost_usd") or 0 for result in results),
+        "total_nano_usd": sum(result.figures.get("nano_usd") or 0 for result in results),
     }
     return _end(run)
 
@@ -182,7 +183,7 @@ def take_liked_answers(*, clone: Clone) -> int:
 
 def _measure(*, question: EvaluationQuestion, rehearsal: Rehearsal) -> dict[str, float | None]:
     figures: dict[str, float | None] = {
-        "cost_usd": float(rehearsal.cost_usd),
+        "nano_usd": int(rehearsal.cost_usd * NANO),
         "search_ms": rehearsal.search_ms,
         "total_ms": rehearsal.total_ms,
         "unsupported": unsupported_rate(rehearsal.claims) if rehearsal.claims else None,

@@ -11,12 +11,13 @@ from statistics import median
 
 K = 5
 DEPTH = 10
+NANO = 10**9  # money is stored in whole billionths of a dollar: figures are JSON, which has no decimals
 Figures = dict[str, float | None]
 
 # What makes a run worse than its baseline: how far a figure may move in the wrong direction. Ratios for the last two.
 MOST_LOST = {"recall": 0.02, "mrr": 0.03, "ndcg": 0.03, "answer": 0.05, "right_refusals": 0.02}
 MOST_GAINED = {"unsupported": 0.02, "wrong_refusals": 0.02}
-MOST_TIMES = {"cost_usd": 1.25, "total_ms": 2.0}
+MOST_TIMES = {"nano_usd": 1.25, "total_ms": 2.0}
 NAMES = {
     "recall": f"Recall@{K}",
     "mrr": "MRR",
@@ -25,7 +26,7 @@ NAMES = {
     "unsupported": "Unsupported claims",
     "right_refusals": "Declined, and rightly",
     "wrong_refusals": "Declined, though there is an answer",
-    "cost_usd": "Cost a question (USD)",
+    "nano_usd": "Cost a question (USD)",
     "total_ms": "Time (median, ms)",
 }
 
@@ -84,8 +85,14 @@ def find_regressions(*, now: Mapping[str, float | None], before: Mapping[str, fl
             or (old > 0 and value > old * MOST_TIMES.get(name, float("inf")))
         )
         if is_worse:
-            worse.append(f"{title}: {old:.4g} before, {value:.4g} now")
+            was, is_now = in_units(name=name, value=old), in_units(name=name, value=value)
+            worse.append(f"{title}: {was:.4g} before, {is_now:.4g} now")
     return worse
+
+
+def in_units(*, name: str, value: float) -> float:
+    """As people read it: money in dollars, the others as they are."""
+    return value / NANO if name == "nano_usd" else value
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -50,6 +50,7 @@ REQUESTS = {
     "send_message": {"session_id": ID, "message": "How do I prepare a one-on-one?", "client_message_id": ID},
     "give_feedback": {"rating": 1, "comment": "Just what I needed"},
     "ask_for_summary": {"summary_type": "brief"},
+    "change_memory": {"text": "I lead a team of five."},
 }
 SESSION = {
     "id": ID, "clone": "ada", "title": "One-on-ones", "created_at": "2026-03-01T09:00:00Z",
@@ -58,7 +59,7 @@ SESSION = {
 DOCUMENT = {
     "id": ID, "clone": "ada", "title": "Workbook", "file_name": "workbook.pdf", "status": "ready", "stage_done": 12,
     "stage_total": 12, "error_code": "", "error_message": "", "warnings": [], "page_count": 40, "chunk_count": 12,
-    "token_count": 10411,
+    "token_count": 10411, "probe_count": 5, "probes_found": 5, "probe_note": "", "similar_document_id": None,
 }  # fmt: skip
 ANSWERS = {
     "start_session": SESSION,

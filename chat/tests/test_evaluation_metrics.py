@@ -56,9 +56,13 @@ def test_summary_is_the_mean_of_what_applies_and_the_median_of_times():
         ({"recall": 0.89}, {"recall": 0.92}, True),
         ({"unsupported": 0.10}, {"unsupported": 0.05}, True),
         ({"unsupported": 0.05}, {"unsupported": 0.10}, False),
-        ({"cost_usd": 0.013}, {"cost_usd": 0.010}, True),
-        ({"cost_usd": 0.012}, {"cost_usd": 0.010}, False),
-        ({"cost_usd": 0.1}, {"cost_usd": 0.0}, False),  # from free to paid is a decision, not a regression
+        ({"nano_usd": 13_000_000}, {"nano_usd": 10_000_000}, True),
+        ({"nano_usd": 12_000_000}, {"nano_usd": 10_000_000}, False),
+        (
+            {"nano_usd": 100_000_000},
+            {"nano_usd": 0},
+            False,
+        ),  # from free to paid is a decision, not a regression
         ({"recall": None}, {"recall": 0.9}, False),
     ],
 )

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
 from chat.evaluation import ImportRefused, compare_runs, import_questions, run_evaluation, start_run
-from chat.evaluation_metrics import NAMES, Figures
+from chat.evaluation_metrics import NAMES, Figures, in_units
 from chat.models import EvaluationRun, RunStatus
 from clones.models import Clone
 
@@ -57,11 +57,14 @@ class Command(BaseCommand):
     def _print(self, *, now: Figures, before: Figures | None) -> None:
         for name, title in NAMES.items():
             value = now.get(name)
-            line = f"{title:<38}{'-' if value is None else format(value, '.4f'):>12}"
+            line = f"{title:<38}{_format(name, value):>12}"
             if before is not None:
-                old = before.get(name)
-                line += f"{'-' if old is None else format(old, '.4f'):>12}  before"
+                line += f"{_format(name, before.get(name)):>12}  before"
             self.stdout.write(line)
+
+
+def _format(name: str, value: float | None) -> str:
+    return "-" if value is None else f"{in_units(name=name, value=value):.4f}"
 
 
 def find_baseline(*, clone: Clone, name: str | None) -> EvaluationRun | None:
