@@ -136,6 +136,13 @@ def http_provider() -> Iterator[FakeProvider]:
         yield server
 
 
+@pytest.fixture(autouse=True)
+def own_script(request: pytest.FixtureRequest) -> None:
+    """What one test told the provider to do does not reach the next."""
+    if "http_provider" in request.fixturenames:
+        request.getfixturevalue("http_provider").clear()
+
+
 @pytest.fixture(scope="session")
 def product_over_http(
     tmp_path_factory: pytest.TempPathFactory, http_provider: FakeProvider
