@@ -17,7 +17,7 @@ from billing.model_choice import Complexity, Task, choose_model
 from billing.models import Purpose
 from cloneai.threads import run_in_thread
 from knowledge.models import Chunk, Document
-from knowledge.prompts_probes import PROBE_INSTRUCTIONS
+from knowledge.prompts_probes import PROBE_INSTRUCTIONS, fence_excerpts
 from knowledge.retrieval import SearchResult, search_passages
 
 PROBES = 5
@@ -95,7 +95,7 @@ async def _make_probes(*, chunks: Sequence[Chunk], payer: Payer) -> list[Probe]:
     if settings.AI_OFFLINE:
         questions = make_keyword_questions(texts=[chunk.content for chunk in chunks])
     else:
-        excerpts = "\n\n".join(f"<excerpt>\n{chunk.content[:EXCERPT_CHARS]}\n</excerpt>" for chunk in chunks)
+        excerpts = fence_excerpts([chunk.content[:EXCERPT_CHARS] for chunk in chunks])
         result = await complete_structured(
             payer=payer,
             purpose=Purpose.EVALUATION,
