@@ -52,7 +52,7 @@ class UploadForm(forms.Form):
         super().__init__(*args, **kwargs)
         clones = Clone.objects.editable_by(user)
         self.fields["clone"].queryset = clones  # type: ignore[attr-defined]
-        self.has_clones = clones.exists()
+        self.has_clones = bool(clones)
         cost_usd = estimate_cleaning_usd(tokens=100 * PAGE_TOKENS)
         if cost_usd is None:
             del self.fields["is_cleaning_on"]
@@ -61,8 +61,10 @@ class UploadForm(forms.Form):
                 f"Mends broken lines and recognition errors of PDF, Word and text files: about ${cost_usd:.3f} for 100 "
                 "full pages. Only where the clone has it on too."
             )
-        if not self.initial.get("clone"):
-            self.initial["clone"] = clones.order_by("-created_at").first()
+        if (
+            not self.initial.get("clone") and len(clones) == 1
+        ):  # among several, a guess would teach the wrong one
+            self.initial["clone"] = clones[0]
 
 
 class ReplaceForm(forms.Form):

@@ -61,6 +61,15 @@ def test_many_files_become_documents_with_one_job_each(client: Client, expert: U
     assert OrmQ.objects.count() == 2
 
 
+def test_only_one_who_has_a_single_clone_need_not_choose_it(client: Client, expert: User, clone: Clone):
+    client.force_login(expert)
+    assert client.get(reverse(ADD)).context["form"]["clone"].initial == clone
+    Clone.objects.create(owner=expert, name="Another", slug="another")
+    assert client.get(reverse(ADD)).context["form"]["clone"].initial == ""
+    client.post(reverse(ADD), {"clone": "", "files": [text_file()]})
+    assert not Document.objects.exists()
+
+
 def test_refused_files_say_why_and_the_good_ones_are_taken(
     client: Client, expert: User, clone: Clone, settings
 ):
