@@ -30,12 +30,14 @@ run: $(INSTALLED)
 	@exec $(PY) manage.py serve --prepare
 
 # Browser tests run on their own: Playwright keeps an event loop that the other tests must not find.
-# The database of the tests is a server of its own that does not wait for the disk.
+# The database of the tests is a server of its own that does not wait for the disk. One process a core, up to four:
+# tests of one file stay together, because they share running web processes and browsers.
+test: IN_PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile
 test: export VAR_DIR := $(CURDIR)/var/test
 test: export FORGETFUL_DATABASE := true
 test: $(DEV_INSTALLED) system-packages
-	@$(PY) -m pytest -rs -m "not browser"
-	@$(PY) -m pytest -rs -m browser || { code=$$?; [ $$code = 5 ] || exit $$code; }
+	@$(PY) -m pytest -rs $(IN_PARALLEL) -m "not browser"
+	@$(PY) -m pytest -rs $(IN_PARALLEL) -m browser || { code=$$?; [ $$code = 5 ] || exit $$code; }
 
 fuzz: export VAR_DIR := $(CURDIR)/var/test
 fuzz: export FORGETFUL_DATABASE := true

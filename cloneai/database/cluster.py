@@ -224,7 +224,7 @@ def _last_fatal_line(log: Path) -> str:
 
 
 def _run(command: list[str], as_owner: Mapping[str, Any], *, text_in: str = "") -> None:
-    """Runs a program without our PG* variables. Raises DatabaseUnavailableError with its last words."""
+    """Runs a program without our PG* variables. Raises DatabaseUnavailableError with what went wrong first."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     try:
         done = subprocess.run(  # noqa: S603  (our own programs)
@@ -243,8 +243,8 @@ def _run(command: list[str], as_owner: Mapping[str, Any], *, text_in: str = "") 
             f"{Path(command[0]).name} cannot be run ({error}). Set DATABASE_URL to use another server."
         ) from error
     if done.returncode:
-        words = (done.stderr or done.stdout).strip().splitlines()
+        words = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
+        first_error = next((line for line in words if "error:" in line.lower()), words[-1])
         raise DatabaseUnavailableError(
-            f"{Path(command[0]).name} failed: {words[-1] if words else done.returncode}. "
-            "Set DATABASE_URL to use another server."
+            f"{Path(command[0]).name} failed: {first_error}. Set DATABASE_URL to use another server."
         )

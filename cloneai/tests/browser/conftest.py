@@ -20,6 +20,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from cloneai.local_ai.testing import FakeProvider
+from cloneai.tests.log_watch import find_forbidden
 
 ROOT = Path(__file__).resolve().parents[3]
 CHROMIUM = next(
@@ -114,13 +115,16 @@ class Product:
 
 @contextmanager
 def run_product(*, var_dir: Path, **variables: str) -> Iterator[Product]:
-    """A running installation; it is stopped in the end."""
+    """A running installation; in the end it is stopped, and neither its log nor its metrics tell what they must not."""
     product = Product(var_dir=var_dir, **variables)
     product.start()
     try:
         yield product
+        with urllib.request.urlopen(f"{product.url}/metrics", timeout=10) as metrics:  # noqa: S310  (our own address)
+            assert find_forbidden(metrics.read().decode()) == []
     finally:
         product.stop()
+    assert find_forbidden(product.log_path.read_text(errors="replace")) == []
 
 
 @pytest.fixture(scope="session")

@@ -123,6 +123,7 @@ def test_hostile_texts_stay_text_in_the_admin(watched: Watched, made: dict[str, 
     file = tmp_path / "<img src=x onerror=pwned()>.txt"
     file.write_text("Its name is the point.")
     watched.visit(expert, "/admin/knowledge/document/add/")
+    expert.get_by_label("Clone").select_option(index=1)
     expert.set_input_files("input[type=file]", str(file))
     watched.audit(expert)
     expert.get_by_role("button", name="Upload").click()
