@@ -288,8 +288,9 @@ def js_client() -> Path:
 
 
 def test_javascript_client_lists_answers_streams_and_raises(
-    js_client: Path, address: str, token: str, provider: FakeProvider, material: Document
+    js_client: Path, address: str, token: str, provider: FakeProvider, material: Document, stranger: User
 ) -> None:
+    User.objects.filter(pk=stranger.pk).update(daily_cost_limit_usd=Decimal("0.0000001"))
     done = subprocess.run(
         ["node", "client.mjs"],
         cwd=js_client,
@@ -297,6 +298,7 @@ def test_javascript_client_lists_answers_streams_and_raises(
             "PATH": os.environ["PATH"],
             "BASE_URL": address,
             "API_KEY": token,
+            "SPENT_KEY": ApiKey.issue(user=stranger, name="spent")[1],
             "SLUG": "ada",
             "QUESTION": QUESTION,
         },
@@ -319,14 +321,17 @@ def test_javascript_client_lists_answers_streams_and_raises(
     assert seen["stream"]["citations"] == seen["whole"]["citations"]
     refusals = {
         name: (seen[name]["name"], seen[name]["status"], seen[name]["code"])
-        for name in ("bad_key", "no_model", "too_long", "two_choices")
+        for name in ("bad_key", "no_model", "too_long", "two_choices", "spent")
     }
     assert refusals == {
         "bad_key": ("AuthenticationError", 401, "invalid_api_key"),
         "no_model": ("NotFoundError", 404, "model_not_found"),
         "too_long": ("BadRequestError", 400, "context_length_exceeded"),
         "two_choices": ("BadRequestError", 400, "unsupported_value"),
+        "spent": ("RateLimitError", 429, "insufficient_quota"),
     }
+    assert 0 < int(seen["spent"]["retry_after"]) <= 86_400
+    assert 0 < seen["left"]["chunks"] < seen["stream"]["chunks"]
 
 
 def test_javascript_lock_file_names_no_registry() -> None:

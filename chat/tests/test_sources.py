@@ -123,3 +123,34 @@ async def test_file_is_missing_for_everybody_who_may_not_have_it(
     await Document.objects.aupdate(live_version=1)
     await Clone.objects.filter(pk=clone.pk).aupdate(allow_download=False)
     assert (await async_client.get(url)).status_code == 404
+
+
+@pytest.mark.django_db
+def test_files_cannot_be_reached_by_guessing(
+    client: Client, member: User, stranger: User, make_citation: Callable[..., Citation]
+) -> None:
+    citation = make_citation(allow_download=True)
+    document = citation.document
+    assert document is not None
+    client.force_login(stranger)
+    for headers in (
+        {},
+        {"Range": "bytes=0-3"},
+        {"Range": "bytes=-1"},
+        {"If-Range": "*", "Range": "bytes=0-"},
+    ):
+        assert client.get(file_url(citation), headers=headers).status_code == 404
+        assert client.head(file_url(citation), headers=headers).status_code == 404
+    for user in (stranger, member):
+        client.force_login(user)
+        for path in (
+            document.live_file,
+            f"media/{document.live_file}",
+            f"var/media/{document.live_file}",
+            f"static/../var/media/{document.live_file}",
+            f"static/%2e%2e/var/media/{document.live_file}",
+            f"sources/{citation.pk}/..%2f..%2f{document.live_file}",
+            f"sources/{document.pk}/file/",
+            f"sources/{document.pk}/",
+        ):
+            assert client.get(f"/{path}").status_code == 404, path

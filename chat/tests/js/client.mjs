@@ -1,7 +1,7 @@
 // Walks /v1/ with the official JavaScript client and prints what it saw as JSON, for test_openai_clients.py.
 import OpenAI from "openai";
 
-const { BASE_URL, API_KEY, SLUG, QUESTION } = process.env;
+const { BASE_URL, API_KEY, SPENT_KEY, SLUG, QUESTION } = process.env;
 const client = new OpenAI({ baseURL: BASE_URL, apiKey: API_KEY, maxRetries: 0 });
 const messages = [{ role: "user", content: QUESTION }];
 
@@ -9,7 +9,8 @@ async function refusal(work) {
   try {
     await work();
   } catch (error) {
-    return { name: error.constructor.name, status: error.status, code: error.code, message: error.message };
+    const { status, code, message } = error;
+    return { name: error.constructor.name, status, code, message, retry_after: error.headers?.get("retry-after") };
   }
   return null;
 }
@@ -37,6 +38,15 @@ for await (const chunk of stream) {
   seen.stream.citations = chunk.citations;
 }
 
+seen.left = { chunks: 0 };
+const leaving = await client.chat.completions.create({ model: SLUG, messages, stream: true });
+for await (const chunk of leaving) {
+  seen.left.chunks += 1;
+  leaving.controller.abort();
+}
+
+const spent = new OpenAI({ baseURL: BASE_URL, apiKey: SPENT_KEY, maxRetries: 0 });
+seen.spent = await refusal(() => spent.chat.completions.create({ model: SLUG, messages }));
 const stranger = new OpenAI({ baseURL: BASE_URL, apiKey: "cak_wrong", maxRetries: 0 });
 seen.bad_key = await refusal(() => stranger.models.list());
 seen.no_model = await refusal(() => client.chat.completions.create({ model: "nobody", messages }));
