@@ -32,6 +32,7 @@ NOT_BENCHMARKS = {
     "harness",
     "ingestion_setup",
     "paced_provider",
+    "vector_provider",
     "zero_latency",
 }
 STOP_SECONDS = 30

@@ -84,14 +84,14 @@ def make_text(number: int, *, words: int) -> str:
     return f"Document {number}.\n\n" + "".join(sentences)
 
 
-def upload_all(*, clone: "Clone", texts: Sequence[str]) -> "list[Document]":
+def upload_all(
+    *, clone: "Clone", texts: Sequence[str], names: Sequence[str] | None = None
+) -> "list[Document]":
     from django.core.files.base import ContentFile
 
     from knowledge.uploads import create_document
 
     return [
-        create_document(
-            clone=clone, file=ContentFile(text.encode()), file_name=f"{number}.txt", uploaded_by=clone.owner
-        )
-        for number, text in enumerate(texts)
+        create_document(clone=clone, file=ContentFile(text.encode()), file_name=name, uploaded_by=clone.owner)
+        for name, text in zip(names or [f"{number}.txt" for number in range(len(texts))], texts, strict=True)
     ]

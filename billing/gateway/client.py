@@ -1,9 +1,11 @@
 """One client for each event loop, and one way to send by it: traced, bounded in time, its errors ours."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -84,6 +86,12 @@ async def _keep_client(endpoint: Endpoint) -> AsyncGenerator[openai.AsyncOpenAI,
         await client.close()
 
 
+@cache
+def _tls_context() -> ssl.SSLContext:
+    """Reading the authorities takes some 40 ms, and each document's job has a loop, so a client, of its own."""
+    return httpx2.create_ssl_context()
+
+
 def _build_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
     transport: httpx2.AsyncBaseTransport | None = None
     if endpoint.is_local:
@@ -98,6 +106,7 @@ def _build_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
         max_retries=MAX_RETRIES,
         http_client=TracingClient(
             transport=transport,
+            verify=_tls_context(),
             follow_redirects=True,
             limits=httpx2.Limits(max_connections=500, max_keepalive_connections=50),
         ),
