@@ -62,7 +62,9 @@ class OwnCloneOut(CloneOut):
 CloneAnswer = Annotated[OwnCloneOut | CloneOut, Field(union_mode="left_to_right")]
 ABSENT: Any = None  # defaults are not checked, so that a null sent is told from nothing sent
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+# Without Strict, pydantic takes false for 0, "1" for 1 and "yes" for true.
 Flag = Annotated[bool, Strict()]
+Whole = Annotated[int, Strict()]
 # Text such as "0.7" is taken too, but the document need not invite to it.
 Temperature = Annotated[
     Decimal, WithJsonSchema({"type": "number", "minimum": 0, "maximum": 2, "multipleOf": 0.01})
@@ -85,10 +87,10 @@ class CloneFields(Schema, extra="forbid"):
     visibility: Visibility = Field(ABSENT)
     is_strict: Flag = Field(ABSENT)
     temperature: Temperature = Field(ABSENT, ge=0, le=2, decimal_places=2)
-    max_output_tokens: int = Field(ABSENT, ge=50, le=16_000)
-    similarity_threshold: float | None = Field(ABSENT, ge=0, le=1)
-    chunk_tokens: int = Field(ABSENT, ge=100, le=4000)
-    chunk_overlap_tokens: int = Field(ABSENT, ge=0, le=1000)
+    max_output_tokens: Whole = Field(ABSENT, ge=50, le=16_000)
+    similarity_threshold: Annotated[float, Strict()] | None = Field(ABSENT, ge=0, le=1)
+    chunk_tokens: Whole = Field(ABSENT, ge=100, le=4000)
+    chunk_overlap_tokens: Whole = Field(ABSENT, ge=0, le=1000)
     is_cleaning_on: Flag = Field(ABSENT)
     allow_download: Flag = Field(ABSENT)
     accent_color: str = Field(ABSENT, pattern=r"^#[0-9a-fA-F]{6}$")

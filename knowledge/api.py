@@ -2,7 +2,7 @@
 only.
 """
 
-from typing import Any, cast
+from typing import Any, Literal, cast
 from uuid import UUID
 
 from django.http import HttpRequest
@@ -91,7 +91,7 @@ def upload_document(
     slug: str,
     file: File[UploadedFile],
     title: Form[str] = "",
-    is_cleaning_on: Form[bool] = True,
+    is_cleaning_on: Form[Literal["true", "false"]] = "true",
 ) -> Status[Document]:
     """Takes a file; it is processed in the background. 409 for bytes that the clone has already."""
     clone = find_clone(request, slug)
@@ -101,7 +101,7 @@ def upload_document(
         file_name=file.name or "",
         title=title,
         uploaded_by=cast(User, request.user),
-        is_cleaning_on=is_cleaning_on,
+        is_cleaning_on=is_cleaning_on == "true",
     )
     return Status(202, document)
 

@@ -64,9 +64,13 @@ def test_null_clears_the_threshold_and_absence_keeps_it(owner: Client, clone: Cl
         {"is_strict": None},
         {"visibility": None},
         {"starter_questions": ["  "]},
+        {"chunk_overlap_tokens": False},
+        {"max_output_tokens": "500"},
+        {"similarity_threshold": "0.5"},
+        {"is_cleaning_on": "yes"},
     ],
 )
-def test_null_and_blank_where_something_must_stand_are_refused(
+def test_values_of_another_type_and_blanks_where_something_must_stand_are_refused(
     fields: dict[str, Any], owner: Client, clone: Clone
 ):
     answer = patch(owner, **fields)

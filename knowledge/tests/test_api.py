@@ -42,6 +42,16 @@ def test_upload_is_accepted_and_can_be_followed(client: Client, expert: User, cl
     assert body["stage_done"] == body["stage_total"] == 1
 
 
+@pytest.mark.parametrize(("said", "is_on"), [({}, True), ({"is_cleaning_on": "false"}, False)])
+def test_upload_says_whether_its_text_is_cleaned(
+    client: Client, expert: User, clone: Clone, said: dict[str, str], is_on: bool
+):
+    client.force_login(expert)
+    assert upload(client, **said).status_code == 202
+    assert Document.objects.get().is_cleaning_on is is_on
+    assert upload(client, b"Other words.", is_cleaning_on="0").status_code == 422
+
+
 @pytest.mark.parametrize(("content", "status"), [(SLEEP.encode(), 409), (b"", 422), (b"x" * 200, 413)])
 def test_refused_upload_says_why(
     client: Client, expert: User, clone: Clone, settings, content: bytes, status: int
