@@ -17,9 +17,10 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import Count, F, FloatField, Func, Q, QuerySet, Sum, Value
 from django.db.models.functions import Cast, Coalesce, Floor, Greatest, Ln
 
-from billing.models import LATENCY_RATIO, CostRecord, DailyLatency, DailyUsage, Measure, Outcome
+from billing.models import CostRecord, Outcome
 from billing.reports import RECORD_SUMS, ROLLUP_SUMS, ZERO, days_of_ledger, within
 from billing.rollup import middle_ms, read_histogram
+from billing.rollup_models import LATENCY_RATIO, DailyLatency, DailyUsage, Measure
 from cloneai.accounts.models import User
 
 # A stopped answer did what was asked of it.
@@ -178,7 +179,7 @@ def percentage(part: int, whole: int) -> Decimal:
 
 
 def find_percentiles(durations: Durations) -> Percentiles:
-    """The interpolated 50th, 95th and 99th percentile of counted values."""
+    """The 50th, 95th and 99th percentile of counted values, interpolated and rounded to a tenth."""
     ordered = sorted(durations)
     count = sum(number for _, number in ordered)
     if not count:
@@ -195,7 +196,7 @@ def find_percentiles(durations: Durations) -> Percentiles:
     def percentile(percent: int) -> float:
         whole, rest = divmod(percent * (count - 1), 100)
         lower = value_at(whole)
-        return lower + (value_at(whole + 1) - lower) * rest / 100 if rest else lower
+        return round(lower + (value_at(whole + 1) - lower) * rest / 100, 1) if rest else lower
 
     return Percentiles(p50_ms=percentile(50), p95_ms=percentile(95), p99_ms=percentile(99))
 

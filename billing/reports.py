@@ -19,8 +19,9 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
-from billing.models import CostRecord, DailyPersonUsage, DailyUsage, Purpose
+from billing.models import CostRecord, Purpose
 from billing.rollup import find_rolled_days
+from billing.rollup_models import DailyPersonUsage, DailyUsage
 from cloneai.accounts.models import User
 from clones.models import Clone
 

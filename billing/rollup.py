@@ -15,16 +15,13 @@ from decimal import Decimal
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 
-from billing.models import (
+from billing.models import Reservation, ReservationState, Scope, SpendAccount
+from billing.rollup_models import (
     LATENCY_BUCKETS,
     LATENCY_RATIO,
     DailyLatency,
     DailyPersonUsage,
     DailyUsage,
-    Reservation,
-    ReservationState,
-    Scope,
-    SpendAccount,
 )
 
 logger = logging.getLogger(__name__)

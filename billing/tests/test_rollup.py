@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from billing.models import CostRecord, DailyLatency, DailyPersonUsage, DailyUsage, Reservation, SpendAccount
+from billing.models import CostRecord, Reservation, SpendAccount
 from billing.performance import daily_performance, performance_report
 from billing.reports import CostReport, GroupBy, cost_report
 from billing.rollup import (
@@ -18,6 +18,7 @@ from billing.rollup import (
     roll_up_closed_days,
     roll_up_day,
 )
+from billing.rollup_models import DailyLatency, DailyPersonUsage, DailyUsage
 from billing.tests.sample_ledger import fill_ledger
 from cloneai.accounts.models import User
 from clones.models import Clone
