@@ -151,3 +151,18 @@ def test_public_pages_fit_a_phone(path: str, product: Product, open_page: Callab
     page = open_page(viewport={"width": 360, "height": 740})
     page.goto(product.url + path)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_distress_shows_where_somebody_listens_at_once_and_for_good(
+    product: Product, open_page: Callable[..., Page], signed_in: Callable[..., dict[str, object]]
+) -> None:
+    page = open_page(storage_state=signed_in(product, "member"))
+    start_conversation(page, product=product)
+    ask(page, "I can’t go on living like this, I want to die.")
+    own = page.locator("article.is-user").last
+    help_lines = page.locator(".help-lines")
+    expect(own.locator(".help-lines")).to_be_visible()
+    expect(help_lines).to_have_count(1)
+    page.reload()
+    expect(own.locator(".help-lines")).to_be_visible()
+    expect(help_lines).to_have_count(1)
