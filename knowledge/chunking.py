@@ -25,7 +25,8 @@ __all__ = ["PAGE_SEPARATOR", "DocumentText", "TextChunk", "chunk_text", "count_t
 PAGE_SEPARATOR = "\n\n"
 
 _LEAST_MAX_TOKENS = 8  # one character is at most four tokens
-_LEAST_FILL = 0.5  # share of the room that a cut at a good boundary must leave filled
+_LEAST_FILL = 0.5  # share of the room that a cut at a heading or sentence must leave filled
+_LEAST_PARAGRAPH_FILL = 0.9  # a sentence near the limit beats a paragraph far from it
 _LEAST_PROGRESS = 0.25  # share of the room behind the overlap that must be new text
 _LONGEST_GAP = 256  # longer runs of white space between chunks belong to none
 _LAST_TWO = 1.5  # from here down, what is left is shared by two chunks of about the same size
@@ -167,13 +168,13 @@ class _Cutter:
     def _best_cut(self, *, start: int, covered: int, high: int) -> tuple[int, bool]:
         """The best position in (covered, high] to end at, and whether a marked heading starts there."""
         text = self.tokens.text
-        low = max(
-            start + int(_LEAST_FILL * (high - start)), covered + int(_LEAST_PROGRESS * (high - covered))
-        )
+        least = covered + int(_LEAST_PROGRESS * (high - covered))
+        low = max(start + int(_LEAST_FILL * (high - start)), least)
         heading = self.headings.last_start_between(low + 1, high)
         if heading is not None:
             return heading.start, heading.is_marked
-        cut = last_paragraph_end(text=text, low=low, high=high)
+        paragraph_low = max(start + int(_LEAST_PARAGRAPH_FILL * (high - start)), least)
+        cut = last_paragraph_end(text=text, low=paragraph_low, high=high)
         if cut is None:
             cut = last_sentence_end(text=text, low=low, high=high)
         for character in "\n ":

@@ -14,6 +14,7 @@ _TITLE_LEVEL = 9  # a title-like line stands below any heading that shows its ra
 _HEADING_LINE = re.compile(
     r"^(?=[^\n]{2,120}+$)(?:"
     r" {0,3}(?P<hashes>#{1,6})[ \t]+(?P<markdown>\S[^\n]*)"
+    r"| ?(?P<signs>={2,6}|=(?: =){0,5}(?= ))[ \t]*(?P<wiki>[^=\s][^\n]*?)[ \t]*(?P=signs)[ \t]*"
     r"|(?P<number>\d{1,3}(?:\.\d{1,3}){0,4})\.?[ \t]+(?P<numbered>[^\W\d_][^\n]*)"
     r"|(?P<chapter>(?:Chapter|Part|Appendix|Section|Kapitel|Teil|Anhang|Abschnitt)[ \t][0-9A-Z]{1,5}\b[^\n]*)"
     r"|(?:(?<=\n\n)|(?<!\n)(?<!.))(?P<title>[^\W\d_a-z][^\n]{2,80}+)(?=\n\n)"
@@ -68,7 +69,7 @@ class HeadingIndex:
 
 
 def find_headings(*, text: str) -> HeadingIndex:
-    """Find Markdown, numbered and title-like heading lines; lines within code fences are none."""
+    """Find Markdown, wiki, numbered and title-like heading lines; lines within code fences are none."""
     has_fences = "```" in text or "~~~" in text
     fences = [match.start() for match in _FENCE.finditer(text)] if has_fences else []
     headings: list[Heading] = []
@@ -82,7 +83,7 @@ def find_headings(*, text: str) -> HeadingIndex:
             stack.pop()
         stack.append((level, title[:_HEADING_CHARACTERS]))
         path = tuple(entry for _level, entry in stack)
-        is_marked = match["markdown"] is not None
+        is_marked = match["markdown"] is not None or match["wiki"] is not None
         headings.append(Heading(match.start(), match.end(), level, path, is_marked))
     return HeadingIndex(tuple(headings), tuple(heading.start for heading in headings))
 
@@ -90,6 +91,8 @@ def find_headings(*, text: str) -> HeadingIndex:
 def _level_and_title(*, text: str, match: re.Match[str]) -> tuple[int, str] | None:
     if match["markdown"] is not None:
         return len(match["hashes"]), match["markdown"].rstrip(" \t#") or match["markdown"]
+    if match["wiki"] is not None:
+        return match["signs"].count("="), match["wiki"]
     line = match[0].strip()
     if line.endswith(_SENTENCE_PUNCTUATION) or _TABLE_OF_CONTENTS_END.search(line):
         return None

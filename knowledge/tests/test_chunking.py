@@ -238,6 +238,27 @@ def test_headings_of_every_style_are_found() -> None:
     assert found == ["Book", "1.2 Second Part", "Chapter 4: Rest", "A Quiet Place"]
 
 
+def test_headings_of_wikis_are_found_with_their_levels() -> None:
+    text = "= Bread =\nRye.\n==Starter==\nFeed it.\n = = Oven = = \nHot.\n=== Steam ===\n==\na == b == c\n=== x ==\n"
+    headings = find_headings(text=text).headings
+    assert [heading.path for heading in headings] == [
+        ("Bread",),
+        ("Bread", "Starter"),
+        ("Bread", "Oven"),
+        ("Bread", "Oven", "Steam"),
+    ]
+    assert all(heading.is_marked for heading in headings)
+
+
+def test_cut_prefers_a_sentence_near_the_limit_to_a_paragraph_far_from_it() -> None:
+    text = "First of all. " * 20 + "\n\n" + "Second to that. " * 40
+    chunks = chunk_text(
+        document=as_document(text), encoding_name="cl100k_base", max_tokens=120, overlap_tokens=20
+    )
+    assert chunks[0].content.endswith("Second to that.")
+    assert chunks[0].token_count > 110
+
+
 def test_sentence_ends_pass_over_abbreviations_and_numbers() -> None:
     text = "Mr. A. Weber paid 3.50 euros, i.e. too much. He left? “Yes.” Then No. 4 came.\n\nEnd"
     ends = list(sentence_ends(text=text, low=0, high=len(text)))
