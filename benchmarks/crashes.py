@@ -6,8 +6,6 @@ cluster at once; then a second one is started beside the new one, and all that i
 """
 
 import os
-import subprocess
-import sys
 import time
 from collections import Counter
 from contextlib import suppress
@@ -15,8 +13,15 @@ from datetime import timedelta
 
 import psutil
 
-from benchmarks.harness import FOLDER, Result
-from benchmarks.ingestion_setup import make_clone, make_text, upload_all, use_fake_provider
+from benchmarks.harness import Result
+from benchmarks.ingestion_setup import (
+    make_clone,
+    make_text,
+    start_cluster,
+    upload_all,
+    use_fake_provider,
+    wait_for_the_end,
+)
 
 DOCUMENTS = int(os.environ.get("DOCUMENTS_COUNT", "100"))
 KILLS_PER_STAGE = 3
@@ -32,7 +37,7 @@ def run() -> Result:
         environment = use_fake_provider(provider.base_url) | {"DOCUMENT_PROBES": "false"}
         clone = make_clone(is_cleaning_on=True)
         documents = upload_all(
-            clone=clone, texts=[make_text(number, words=2_500) for number in range(DOCUMENTS)]
+            clone=clone, files=[make_text(number, words=2_500).encode() for number in range(DOCUMENTS)]
         )
         clusters = [start_cluster(environment)]
         started = time.monotonic()
@@ -53,16 +58,6 @@ def run() -> Result:
             asked=[text for request in provider.requests_to("/embeddings") for text in request.json["input"]],
             requests=len(provider.requests_to("/embeddings")),
         )
-
-
-def start_cluster(environment: dict[str, str]) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        [sys.executable, "manage.py", "qcluster"],
-        cwd=FOLDER.parent,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
 
 
 def kill_at_every_stage(cluster: psutil.Process) -> Counter[str]:
@@ -92,13 +87,6 @@ def kill_all(cluster: psutil.Process) -> None:
     for process in (cluster, *cluster.children(recursive=True)):
         with suppress(psutil.NoSuchProcess):
             process.kill()
-
-
-def wait_for_the_end(*, until: float) -> None:
-    from knowledge.models import FINAL_STATUSES, Document
-
-    while Document.objects.exclude(status__in=FINAL_STATUSES).exists() and time.monotonic() < until:
-        time.sleep(0.5)
 
 
 def judge(*, documents: int, kills: Counter[str], seconds: float, asked: list[str], requests: int) -> Result:

@@ -1,48 +1,20 @@
 """What the benchmarks of ingestion share: a clone, texts, uploads, and a provider to point worker processes at."""
 
 import os
-from collections.abc import Sequence
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING
+
+from benchmarks.harness import FOLDER
 
 if TYPE_CHECKING:
     from clones.models import Clone
     from knowledge.models import Document
 
-SYLLABLES = [
-    "ba",
-    "be",
-    "bi",
-    "bo",
-    "da",
-    "de",
-    "di",
-    "do",
-    "ka",
-    "ke",
-    "ki",
-    "ko",
-    "la",
-    "le",
-    "li",
-    "lo",
-    "ma",
-    "me",
-    "mi",
-    "mo",
-    "na",
-    "ne",
-    "ni",
-    "no",
-    "ra",
-    "re",
-    "ri",
-    "ro",
-    "sa",
-    "se",
-    "si",
-    "so",
-]
+SYLLABLES = [consonant + vowel for consonant in "bdklmnrs" for vowel in "aeio"]
 KEY = "sk-bench"
 MODEL, DIMENSIONS = "text-embedding-3-small", 1536
 
@@ -84,14 +56,44 @@ def make_text(number: int, *, words: int) -> str:
     return f"Document {number}.\n\n" + "".join(sentences)
 
 
+def make_pdf(text: str) -> bytes:
+    """The text as a PDF of as many pages as it needs."""
+    from fpdf import FPDF
+
+    pdf = FPDF()
+    pdf.set_font("helvetica", size=11)
+    pdf.add_page()
+    pdf.multi_cell(0, 5, text)
+    return bytes(pdf.output())
+
+
 def upload_all(
-    *, clone: "Clone", texts: Sequence[str], names: Sequence[str] | None = None
+    *, clone: "Clone", files: Sequence[bytes], names: Sequence[str] | None = None
 ) -> "list[Document]":
+    """Stores and queues them; what they are is found out from their bytes, so names need tell nothing."""
     from django.core.files.base import ContentFile
 
     from knowledge.uploads import create_document
 
     return [
-        create_document(clone=clone, file=ContentFile(text.encode()), file_name=name, uploaded_by=clone.owner)
-        for name, text in zip(names or [f"{number}.txt" for number in range(len(texts))], texts, strict=True)
+        create_document(clone=clone, file=ContentFile(file), file_name=name, uploaded_by=clone.owner)
+        for name, file in zip(names or [str(number) for number in range(len(files))], files, strict=True)
     ]
+
+
+def start_cluster(environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "manage.py", "qcluster"],
+        cwd=FOLDER.parent,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def wait_for_the_end(*, until: float, look_every_seconds: float = 0.5) -> None:
+    """Until every document is ready or failed, or `time.monotonic()` is `until`."""
+    from knowledge.models import FINAL_STATUSES, Document
+
+    while Document.objects.exclude(status__in=FINAL_STATUSES).exists() and time.monotonic() < until:
+        time.sleep(look_every_seconds)

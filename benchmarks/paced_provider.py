@@ -1,16 +1,18 @@
 """A provider that answers like a real one, always at the same pace: `python -m benchmarks.paced_provider`.
 
-Embeddings come at once and all alike, so that every question finds passages; a chat's first token comes after
-`FIRST_TOKEN_SECONDS`, then `TOKENS_PER_SECOND`. The last message may ask for others by `tokens=100 pace=50`. A process
-of its own, so that its work is not counted as ours. Prints its port.
+Embeddings come after `EMBEDDING_SECONDS` (of the environment; 0) and all alike, so that every question finds passages;
+a chat's first token comes after `FIRST_TOKEN_SECONDS`, then `TOKENS_PER_SECOND`. The last message may ask for others by
+`tokens=100 pace=50`. A process of its own, so that its work is not counted as ours. Prints its port.
 """
 
 import asyncio
 import base64
 import json
+import os
 import re
 import struct
 
+EMBEDDING_SECONDS = float(os.environ.get("EMBEDDING_SECONDS", "0"))
 FIRST_TOKEN_SECONDS = 0.2
 TOKENS_PER_SECOND = 50
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -39,6 +41,7 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
             length = int(head.split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
             body = json.loads(await reader.readexactly(length))
             if b"/embeddings" in head.split(b"\r\n", 1)[0]:
+                await asyncio.sleep(EMBEDDING_SECONDS)
                 send_json(writer, embed(body))
             elif body.get("stream"):
                 await stream(writer, body)

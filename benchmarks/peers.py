@@ -165,7 +165,9 @@ def ingest_ours(folder: Path, provider: str) -> tuple[Any, float, int]:
         delete_all()
         started = time.perf_counter()
         files = {path.name: path.read_text() for path in sorted(folder.iterdir())}
-        for document in upload_all(clone=clone, texts=list(files.values()), names=list(files)):
+        for document in upload_all(
+            clone=clone, files=[text.encode() for text in files.values()], names=list(files)
+        ):
             ingest_document(document_id=document.pk)
         seconds = time.perf_counter() - started
     unfinished = Document.objects.exclude(status=Status.READY)
