@@ -139,9 +139,9 @@ DATABASES: dict[str, dict[str, Any]] = {
 }
 # A pooled connection is looked at before use, so a restarted server costs no request.
 DATABASES["default"] |= {"ENGINE": "cloneai.database", "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
-# Only the web process pools: django-q2 forks its workers, and a pool does not survive a fork.
+# Processes that stay pool: the web process asks for it, and the workers, which would connect ten times a document.
 DATABASE_POOL_SIZE = read_int("DATABASE_POOL_SIZE", 8, maximum=500)
-if read_bool("DATABASE_POOL", False):
+if read_bool("DATABASE_POOL", sys.argv[1:2] == ["qcluster"]):
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
         "min_size": 1,
         "max_size": DATABASE_POOL_SIZE,
@@ -179,7 +179,7 @@ Q_CLUSTER = {
     "queue_limit": JOB_WORKERS,
     "poll": 0.5,
     "catch_up": False,
-    "save_limit": 1000,
+    "save_limit": 250,  # all of them are read and locked whenever one is added
     "label": "Background jobs",
 }
 

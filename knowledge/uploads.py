@@ -126,13 +126,13 @@ def prepare_file_removal(clone: Clone) -> Callable[[], None]:
 
 def enqueue_ingestion(*, document: Document) -> None:
     """Queue the job, with the id only. Inside a transaction it appears together with the row."""
-    async_task(JOB, str(document.pk), task_name=f"ingest {document.pk}"[:100])
+    async_task(JOB, str(document.pk), task_name=f"ingest {document.pk}"[:100], save=False)
 
 
 def enqueue_probes(*, document_id: UUID) -> None:
     """Queue the proof that a ready document is found, unless the platform's setting is off."""
     if settings.DOCUMENT_PROBES:
-        async_task(PROBE_JOB, str(document_id), task_name=f"probe {document_id}"[:100])
+        async_task(PROBE_JOB, str(document_id), task_name=f"probe {document_id}"[:100], save=False)
 
 
 def make_safe_name(*, name: str) -> str:

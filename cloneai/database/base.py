@@ -1,9 +1,11 @@
 """Django's PostgreSQL engine with two additions: it starts the embedded server and words errors."""
 
+import os
 from typing import Any, Self
 
 import psycopg
 from django.conf import settings
+from django.db import connections
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base as postgresql
 from django.db.backends.postgresql.client import DatabaseClient as PostgresqlClient
@@ -136,3 +138,18 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         if complaint:
             raise DatabaseUnavailableError(complaint)
         self._examined.add(key)
+
+
+_of_parents: list[object] = []
+
+
+def _forget_parents_connections() -> None:
+    """A forked process opens its own. The parent's are kept, because collecting a pool joins its threads."""
+    opened = [wrapper for wrapper in connections.all(initialized_only=True) if wrapper.connection is not None]
+    _of_parents.extend((dict(DatabaseWrapper._connection_pools), *(wrapper.connection for wrapper in opened)))
+    DatabaseWrapper._connection_pools.clear()
+    for wrapper in opened:
+        wrapper.connection = None
+
+
+os.register_at_fork(after_in_child=_forget_parents_connections)

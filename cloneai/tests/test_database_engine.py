@@ -13,6 +13,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connection
 
+from chat.tests.live import database_url_of_tests
 from cloneai.database.base import DatabaseWrapper
 from cloneai.database.errors import (
     DatabaseUnavailableError,
@@ -198,3 +199,44 @@ def test_command_line_tells_one_sentence_and_exits_with_2(name: str, value: str,
     assert done.stderr.startswith(told)
     assert len(done.stderr.splitlines()) == 1
     assert "secret" not in done.stderr
+
+
+FORK = """
+import os
+import django
+django.setup()
+from django.db import connection
+
+def ask():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return cursor.fetchone()[0]
+
+before = ask()
+assert connection.pool is not None
+child = os.fork()
+if child == 0:
+    first, again = ask(), ask()
+    connection.close()
+    os._exit(0 if first == again != before else 1)
+_pid, status = os.waitpid(child, 0)
+assert os.waitstatus_to_exitcode(status) == 0
+assert ask() == before
+connection.close()
+connection.close_pool()
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_forked_process_speaks_on_connections_of_its_own() -> None:
+    environment = {**os.environ, "DATABASE_URL": database_url_of_tests(), "DATABASE_POOL": "true"}
+    done = subprocess.run(
+        [sys.executable, "-c", FORK],
+        cwd=CHECKOUT,
+        env=environment | {"DJANGO_SETTINGS_MODULE": "cloneai.settings"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
