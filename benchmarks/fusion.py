@@ -130,14 +130,13 @@ def _load_cranfield() -> Any:
         for index, text in enumerate(texts)
     )
     pending = find_pending(chunks=Chunk.objects.filter(clone=clone), model=model)
-    nothing = lambda: None  # noqa: E731
     asyncio.run(
         embed_chunks(
             pending=pending,
             model=model,
             payer=Payer(user_id=None, clone_id=clone.pk),
-            guard=nothing,
-            on_progress=nothing,
+            hold=lambda passages: passages,
+            on_progress=lambda: None,
         )
     )
     ChunkEmbedding.objects.filter(clone=clone).update(is_live=True)

@@ -29,6 +29,9 @@ REQUESTS_IN_FLIGHT = 3
 HEADING_CHARS = 200
 
 Vectors = npt.NDArray[np.float32]
+# Called within the transaction that writes: locks what the vectors are for and returns the passages that may be
+# written, or raises when none of them is ours any more.
+Hold = Callable[[Sequence[Chunk]], Sequence[Chunk]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +81,13 @@ async def embed_chunks(
     pending: Sequence[PendingChunk],
     model: EmbeddingModel,
     payer: Payer,
-    guard: Callable[[], object],
+    hold: Hold,
     on_progress: Callable[[], None],
 ) -> None:
     """Embed and store passages, a few requests in flight.
 
-    `guard` runs inside each writing transaction and raises when the work is no longer ours; `on_progress`
-    runs after each. Both are sync. Raises what a request or `guard` raised, after what else is in flight
-    has been stored, because that is paid for.
+    `hold` runs inside each writing transaction, `on_progress` after it; both are sync. Raises what a request or
+    `hold` raised, after what else is in flight has been stored, because that is paid for.
     """
     batches = pack_requests(pending=pending)
     failures: list[BaseException] = []
@@ -95,7 +97,7 @@ async def embed_chunks(
             if failures:
                 return
             try:
-                await _embed_batch(batch=batch, model=model, payer=payer, guard=guard)
+                await _embed_batch(batch=batch, model=model, payer=payer, hold=hold)
                 await run_in_thread(on_progress)
             except Exception as error:  # noqa: BLE001 - raised again below, when the others have stored theirs
                 failures.append(error)
@@ -130,13 +132,15 @@ def store_vectors(
     chunks: Sequence[Chunk],
     vectors: npt.NDArray[np.float16],
     model: EmbeddingModel,
-    guard: Callable[[], object],
-    is_live: bool = False,
+    hold: Hold,
 ) -> None:
     """Write the vectors by binary COPY in one transaction, about 30 times faster than `bulk_create`."""
-    payload = _copy_payload(chunks=chunks, vectors=vectors, model=model, is_live=is_live)
     with transaction.atomic():
-        guard()
+        held = {chunk.pk for chunk in hold(chunks)}
+        places = [place for place, chunk in enumerate(chunks) if chunk.pk in held]
+        payload = _copy_payload(
+            chunks=[chunks[place] for place in places], vectors=vectors[places], model=model
+        )
         with (
             connection.cursor() as cursor,
             cursor.copy(
@@ -149,7 +153,7 @@ def store_vectors(
 
 
 async def _embed_batch(
-    *, batch: Sequence[PendingChunk], model: EmbeddingModel, payer: Payer, guard: Callable[[], object]
+    *, batch: Sequence[PendingChunk], model: EmbeddingModel, payer: Payer, hold: Hold
 ) -> None:
     chunks = await run_in_thread(_load, [chunk.id for chunk in batch])
     if not chunks:
@@ -162,7 +166,7 @@ async def _embed_batch(
         dimensions=model.dimensions,
     )
     vectors = check_vectors(vectors=result.vectors, count=len(chunks), dimensions=model.dimensions)
-    await run_in_thread(store_vectors, chunks=chunks, vectors=vectors, model=model, guard=guard)
+    await run_in_thread(store_vectors, chunks=chunks, vectors=vectors, model=model, hold=hold)
 
 
 def _load(ids: Sequence[int]) -> list[Chunk]:
@@ -179,10 +183,10 @@ def _prefix_tokens(headings: tuple[str, ...], *, model: str) -> int:
 
 
 def _copy_payload(
-    *, chunks: Sequence[Chunk], vectors: npt.NDArray[np.float16], model: EmbeddingModel, is_live: bool
+    *, chunks: Sequence[Chunk], vectors: npt.NDArray[np.float16], model: EmbeddingModel
 ) -> bytes:
     """PostgreSQL's binary COPY format; halfvec's wire form is int16 length, int16 zero, then big-endian
-    halves.
+    halves. Nothing of it is live yet: see `knowledge.publication`.
     """
     name = model.name.encode()
     size = vectors.shape[1]
@@ -208,5 +212,5 @@ def _copy_payload(
     table["model_len"], table["model"] = len(name), np.void(name)
     table["dimensions_len"], table["dimensions"] = 2, model.dimensions
     table["embedding_len"], table["size"], table["values"] = 4 + 2 * size, size, vectors
-    table["is_live_len"], table["is_live"] = 1, is_live
+    table["is_live_len"], table["is_live"] = 1, False
     return b"PGCOPY\n\xff\r\n\0" + bytes(8) + table.tobytes() + b"\xff\xff"

@@ -4,6 +4,8 @@ Queries are answered by the old vectors all the while. Interrupted work resumes 
 vector of the new model.
 """
 
+from collections.abc import Sequence
+
 from billing.metering import Payer
 from cloneai.threads import run_in_thread
 from clones.models import Clone
@@ -27,7 +29,7 @@ async def reembed_clone(*, clone: Clone, model: EmbeddingModel) -> int:
         live = Chunk.objects.filter(clone=clone, is_live=True)
         pending = await run_in_thread(find_pending, chunks=live, model=model)
         await embed_chunks(
-            pending=pending, model=model, payer=payer, guard=_no_guard, on_progress=_no_progress
+            pending=pending, model=model, payer=payer, hold=_hold_existing, on_progress=_no_progress
         )
         made += len(pending)
         if await run_in_thread(switch_embedding_model, clone_id=clone.pk, model=model):
@@ -35,8 +37,11 @@ async def reembed_clone(*, clone: Clone, model: EmbeddingModel) -> int:
     raise RuntimeError("Documents keep arriving; run the command again when the uploads are done.")
 
 
-def _no_guard() -> None:
-    """Nothing to lose: a passage that was deleted meanwhile makes the COPY fail by its foreign key."""
+def _hold_existing(passages: Sequence[Chunk]) -> Sequence[Chunk]:
+    """Those that nobody deleted while the provider was asked; the locks keep them until their vectors are written."""
+    rows = Chunk.objects.select_for_update(no_key=True).filter(pk__in=[passage.pk for passage in passages])
+    existing = frozenset(rows.values_list("pk", flat=True))
+    return [passage for passage in passages if passage.pk in existing]
 
 
 def _no_progress() -> None:

@@ -73,7 +73,7 @@ def test_binary_copy_stores_exactly_what_it_is_given(clone: Clone):
         for index in range(3)
     ]  # fmt: skip
     vectors = np.random.default_rng(7).standard_normal((3, 4)).astype(np.float16)
-    store_vectors(chunks=chunks, vectors=vectors, model=MODEL, guard=lambda: None)
+    store_vectors(chunks=chunks, vectors=vectors, model=MODEL, hold=lambda passages: passages)
     rows = list(ChunkEmbedding.objects.order_by("chunk__index"))
     assert [row.chunk_id for row in rows] == [chunk.pk for chunk in chunks]
     assert {(row.document_id, row.clone_id, row.model, row.dimensions, row.is_live) for row in rows} == {

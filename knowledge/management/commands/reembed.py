@@ -6,7 +6,6 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import IntegrityError
 
 from billing.metering import MeteredCallError
 from clones.models import Clone
@@ -49,14 +48,11 @@ class Command(BaseCommand):
             made = asyncio.run(reembed_clone(clone=clone, model=model))
         except (MeteredCallError, IngestionError, RuntimeError) as error:
             return self._report(clone=clone, problem=getattr(error, "user_message", str(error)))
-        except IntegrityError:
-            return self._report(
-                clone=clone, problem="A document was deleted meanwhile. Run the command again."
-            )
         if is_live and not made:
             self.stdout.write(f"{clone.slug}: nothing to do, every passage has its vector by {model.name}")
             return True
-        self.stdout.write(f"{clone.slug}: {made} vectors by {model.name}, live now")
+        vectors = "vector" if made == 1 else "vectors"
+        self.stdout.write(f"{clone.slug}: {made} {vectors} by {model.name}, live now")
         return True
 
     def _report(self, *, clone: Clone, problem: str) -> bool:
