@@ -23,8 +23,8 @@ from chat.memory_rules import normalise
 from chat.models import Citation
 from cloneai.accounts.models import User
 from clones.models import Clone
-from knowledge.ingestion import create_document, replace_document
 from knowledge.models import Document, Status
+from knowledge.uploads import create_document, replace_document
 
 logger = logging.getLogger(__name__)
 

@@ -55,7 +55,7 @@ class TokenMap:
             encoding_name
         ).encode_ordinary  # on a few words, a list is the fastest
         parts = [self._segment_ends(start, end) for start, end in self._segments()]
-        self._ends = np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+        self._ends = np.concatenate(parts) if parts else np.empty(0, dtype=np.int32)
 
     def _segments(self) -> list[tuple[int, int]]:
         """Split the text at sync points, to keep the arrays of one encoding small."""
@@ -67,22 +67,23 @@ class TokenMap:
             start = end
         return segments
 
-    def _segment_ends(self, start: int, end: int) -> npt.NDArray[np.int64]:
+    def _segment_ends(self, start: int, end: int) -> npt.NDArray[np.int32]:
         """Character position at which each token of text[start:end] ends, rounded down inside a character."""
         segment = self.text[start:end]
         lengths = _token_lengths_bytes(self._encoding_name)
-        byte_ends = np.cumsum(lengths[_encode(segment, encoding_name=self._encoding_name)], dtype=np.int64)
+        byte_ends = np.cumsum(lengths[_encode(segment, encoding_name=self._encoding_name)], dtype=np.int32)
         if segment.isascii():
-            return byte_ends + start
+            return byte_ends + np.int32(start)
         is_first_byte = (np.frombuffer(segment.encode(), dtype=np.uint8) & 0xC0) != 0x80
         characters_begun = np.concatenate(([0], np.cumsum(is_first_byte, dtype=np.int32)))
         inside = ~np.append(is_first_byte, True)[byte_ends]
-        ends: npt.NDArray[np.int64] = characters_begun[byte_ends] - inside + np.int64(start)
+        ends: npt.NDArray[np.int32] = characters_begun[byte_ends] - inside + np.int32(start)
         return ends
 
     def tokens_before(self, position: int) -> int:
         """Number of tokens of the whole text that end at or before `position`."""
-        return int(self._ends.searchsorted(position, side="right"))
+        # Of the array's own type, or the whole array would be converted for each search.
+        return int(self._ends.searchsorted(np.int32(position), side="right"))
 
     def position_after(self, *, start: int, tokens: int) -> int:
         """Position about `tokens` tokens after `start`; exact to a token or two, `count` is exact."""

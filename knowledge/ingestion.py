@@ -1,8 +1,8 @@
 """Turns an uploaded document into searchable passages; enter at `ingest_document`, the background job.
 
-Stages: extract (in a child process) -> clean -> chunk -> embed -> publish. Pages and passages of a version
-are written in one transaction, vectors request by request, and publication is one transaction, so the job
-can die anywhere and the next attempt goes on where it stopped.
+Stages: extract (in a child process) -> clean -> chunk -> embed -> publish. The passages of a version are written
+in one transaction, vectors request by request, and publication is one transaction, so the job can die anywhere
+and the next attempt goes on where it stopped.
 """
 
 import asyncio
@@ -15,18 +15,18 @@ from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
-from django.db import OperationalError, transaction
+from django.db import OperationalError
 from django_q.exceptions import TimeoutException
 
 from billing.metering import MeteredCallError, Payer
 from billing.tokens import encoding_name_for
 from cloneai.threads import run_in_thread
 from knowledge.ai_cleaning import CleanedPages, clean_with_ai
-from knowledge.chunking import DocumentText, TextChunk, chunk_text, join_pages
+from knowledge.chunking import chunk_text, join_pages
 from knowledge.cleaning import clean_pages
 from knowledge.embedding import EmbeddingModel, embed_chunks, find_pending
-from knowledge.errors import IngestionError, LeaseLost, UploadRefused
-from knowledge.extraction import ExtractedDocument, ExtractedPage, ExtractionError, extract_document
+from knowledge.errors import IngestionError, LeaseLost
+from knowledge.extraction import ExtractedPage, ExtractionError, extract_document
 from knowledge.leases import (
     Lease,
     claim_document,
@@ -36,31 +36,15 @@ from knowledge.leases import (
     postpone_document,
     update_document,
 )
-from knowledge.models import MAX_ATTEMPTS, Chunk, ChunkEmbedding, Document, DocumentPage, Status
+from knowledge.models import MAX_ATTEMPTS, Chunk, ChunkEmbedding, Document, Status
 from knowledge.publication import publish_version
-from knowledge.similarity import find_similar, make_sketch
-from knowledge.uploads import (
-    create_document,
-    delete_document,
-    enqueue_probes,
-    replace_document,
-    retry_document,
-)
-
-__all__ = [
-    "UploadRefused",
-    "create_document",
-    "delete_document",
-    "ingest_document",
-    "replace_document",
-    "retry_document",
-]
+from knowledge.uploads import enqueue_probes
+from knowledge.version_text import write_pages, write_passages
 
 logger = logging.getLogger(__name__)
 
 TRANSIENT_ERRORS = ("rate_limit", "connection", "timeout")
 BACKOFF = timedelta(seconds=30)
-INSERT_ROWS = 500
 AI_CLEANED_KINDS = ("pdf", "docx", "txt")  # the others were written as text and hold no layout to mend
 PROGRESS_SECONDS = 2.0
 
@@ -123,16 +107,32 @@ def _end_or_postpone(*, lease: Lease, code: str, message: str, is_transient: boo
 def _run_stages(*, lease: Lease) -> None:
     document = Document.objects.select_related("clone").get(pk=lease.document_id)
     if not Chunk.objects.filter(document=document, version=lease.version).exists():
-        extracted = _extract(document=document, lease=lease)
-        update_document(lease=lease, status=Status.CLEANING, stage_done=0, stage_total=len(extracted.pages))
-        pages = clean_pages(pages=extracted.pages, kind=extracted.kind)
-        if is_cleaned_with_ai(document=document, kind=extracted.kind):
-            pages = _clean_with_ai(lease=lease, document=document, pages=pages)
-        _store_passages(lease=lease, document=document, pages=pages)
+        pages = _read_pages(document=document, lease=lease)
+        _store_text(lease=lease, document=document, pages=pages)
+        del pages  # up to 50 MB that embedding has no use for
     model = EmbeddingModel(name=settings.EMBEDDING_MODEL, dimensions=settings.EMBEDDING_DIMENSIONS)
     _embed(lease=lease, document=document, model=model)
     publish_version(lease=lease, model=model)
     enqueue_probes(document_id=lease.document_id)
+
+
+def _read_pages(*, document: Document, lease: Lease) -> tuple[ExtractedPage, ...]:
+    update_document(lease=lease, status=Status.EXTRACTING, stage_done=0, stage_total=0)
+    with _local_copy(document=document) as path:
+        extracted = extract_document(path=path, name=document.file_name)
+    document.warnings = list(extracted.warnings)
+    update_document(
+        lease=lease,
+        kind=extracted.kind,
+        warnings=document.warnings,
+        status=Status.CLEANING,
+        stage_done=0,
+        stage_total=len(extracted.pages),
+    )
+    pages = clean_pages(pages=extracted.pages, kind=extracted.kind)
+    if is_cleaned_with_ai(document=document, kind=extracted.kind):
+        pages = _clean_with_ai(lease=lease, document=document, pages=pages)
+    return pages
 
 
 def is_cleaned_with_ai(*, document: Document, kind: str) -> bool:
@@ -144,14 +144,6 @@ def is_cleaned_with_ai(*, document: Document, kind: str) -> bool:
         and document.is_cleaning_on
         and kind in AI_CLEANED_KINDS
     )
-
-
-def _extract(*, document: Document, lease: Lease) -> ExtractedDocument:
-    update_document(lease=lease, status=Status.EXTRACTING, stage_done=0, stage_total=0)
-    with _local_copy(document=document) as path:
-        extracted = extract_document(path=path, name=document.file_name)
-    update_document(lease=lease, kind=extracted.kind, warnings=list(extracted.warnings))
-    return extracted
 
 
 @contextlib.contextmanager
@@ -210,10 +202,11 @@ async def _report_progress(*, lease: Lease, progress: dict[str, int]) -> None:
             )
 
 
-def _store_passages(*, lease: Lease, document: Document, pages: Sequence[ExtractedPage]) -> None:
-    """Cut the text into passages and write them with the pages, all or nothing."""
+def _store_text(*, lease: Lease, document: Document, pages: Sequence[ExtractedPage]) -> None:
+    """Write the pages, cut their text into passages and write those. Passages show that both are complete."""
     update_document(lease=lease, status=Status.CHUNKING, stage_done=0, stage_total=len(pages))
     text = join_pages(pages=pages)
+    write_pages(lease=lease, document=document, pages=pages, text=text)
     chunks = chunk_text(
         document=text,
         encoding_name=encoding_name_for(settings.EMBEDDING_MODEL),
@@ -226,57 +219,7 @@ def _store_passages(*, lease: Lease, document: Document, pages: Sequence[Extract
             message="No text was found in the file. If it is a scan, make it searchable with OCR "
             "and upload that.",
         )
-    sketch = make_sketch(text=text.text)
-    similar = find_similar(document=document, sketch=sketch)
-    with transaction.atomic():
-        lock_document(lease=lease)
-        update_document(
-            lease=lease,
-            sketch=sketch,
-            similar_document=similar.document if similar else None,
-            similar_share=similar.share if similar else 0.0,
-        )
-        DocumentPage.objects.filter(document=document, version=lease.version).delete()
-        DocumentPage.objects.bulk_create(
-            _page_rows(document=document, version=lease.version, pages=pages, text=text),
-            batch_size=INSERT_ROWS,
-        )
-        Chunk.objects.bulk_create(
-            [_chunk_row(document=document, version=lease.version, chunk=chunk) for chunk in chunks],
-            batch_size=INSERT_ROWS,
-        )
-
-
-def _page_rows(
-    *, document: Document, version: int, pages: Sequence[ExtractedPage], text: DocumentText
-) -> Iterator[DocumentPage]:
-    """A row for each page; one without text gets the place where its text would be."""
-    starts = {number: start for start, number in text.page_starts}
-    place = 0
-    for page in pages:
-        place = starts.get(page.number, place)
-        content = page.text if page.number in starts else ""
-        yield DocumentPage(
-            document=document, version=version, number=page.number, text=content, start_char=place
-        )
-        place += len(content)
-
-
-def _chunk_row(*, document: Document, version: int, chunk: TextChunk) -> Chunk:
-    return Chunk(
-        document=document,
-        clone_id=document.clone_id,
-        version=version,
-        index=chunk.index,
-        content=chunk.content,
-        headings=list(chunk.headings),
-        start_char=chunk.start_char,
-        end_char=chunk.end_char,
-        page_start=chunk.page_start,
-        page_end=chunk.page_end,
-        token_count=chunk.token_count,
-        language=document.clone.language,
-    )
+    write_passages(lease=lease, document=document, text=text, chunks=chunks)
 
 
 def _embed(*, lease: Lease, document: Document, model: EmbeddingModel) -> None:
@@ -295,13 +238,17 @@ def _embed(*, lease: Lease, document: Document, model: EmbeddingModel) -> None:
         ).count()
         update_document(lease=lease, stage_done=stored)
 
+    def hold(passages: Sequence[Chunk]) -> Sequence[Chunk]:
+        lock_document(lease=lease)
+        return passages
+
     payer = Payer(user_id=document.uploaded_by_id, clone_id=document.clone_id, document_id=document.pk)
     asyncio.run(
         embed_chunks(
             pending=pending,
             model=model,
             payer=payer,
-            guard=lambda: lock_document(lease=lease),
+            hold=hold,
             on_progress=report,
         )
     )

@@ -10,7 +10,7 @@ from functools import partial
 
 from django.core.files.storage import default_storage
 from django.db import transaction
-from django.db.models import Q, Sum
+from django.db.models import Count, Q, Sum
 from django.utils import timezone
 
 from clones.models import Clone
@@ -27,12 +27,8 @@ def publish_version(*, lease: Lease, model: EmbeddingModel) -> None:
         clone = Clone.objects.select_for_update().get(pk=document.clone_id)
         chunks = Chunk.objects.filter(document=document, version=lease.version)
         _require_vectors(chunks=chunks.count(), model=model, document=document, version=lease.version)
-        for superseded in (
-            ChunkEmbedding.objects.filter(document=document).exclude(chunk__version=lease.version),
-            Chunk.objects.filter(document=document).exclude(version=lease.version),
-            DocumentPage.objects.filter(document=document).exclude(version=lease.version),
-        ):
-            superseded.delete()
+        if lease.version > 1:
+            _drop_superseded(document=document, version=lease.version)
         chunks.update(is_live=True)
         _switch_when_complete(clone=clone, model=model)
         if (clone.embedding_model, clone.embedding_dimensions) == (model.name, model.dimensions):
@@ -40,6 +36,15 @@ def publish_version(*, lease: Lease, model: EmbeddingModel) -> None:
                 document=document, model=model.name, dimensions=model.dimensions
             ).update(is_live=True)
         _mark_ready(document=document, lease=lease)
+
+
+def _drop_superseded(*, document: Document, version: int) -> None:
+    for superseded in (
+        ChunkEmbedding.objects.filter(document=document).exclude(chunk__version=version),
+        Chunk.objects.filter(document=document).exclude(version=version),
+        DocumentPage.objects.filter(document=document).exclude(version=version),
+    ):
+        superseded.delete()
 
 
 def switch_embedding_model(*, clone_id: int, model: EmbeddingModel) -> bool:
@@ -85,8 +90,8 @@ def _mark_ready(*, document: Document, lease: Lease) -> None:
     document.ready_at = timezone.now()
     document.page_count = document.pages.filter(version=lease.version).count()
     chunks = document.chunks.filter(version=lease.version)
-    document.chunk_count = chunks.count()
-    document.token_count = chunks.aggregate(total=Sum("token_count"))["total"] or 0
+    totals = chunks.aggregate(count=Count("pk"), tokens=Sum("token_count"))
+    document.chunk_count, document.token_count = totals["count"], totals["tokens"] or 0
     document.stage_done = document.stage_total = document.chunk_count
     document.save()
     if superseded and superseded != document.live_file:

@@ -63,7 +63,7 @@ MOMENTS = (
     ("knowledge.ingestion.extract_document", "before"),
     ("knowledge.ingestion.clean_pages", "after"),
     ("knowledge.ingestion.chunk_text", "after"),
-    ("knowledge.ingestion.Chunk.objects.bulk_create", "after"),  # inside the transaction
+    ("knowledge.version_text.Chunk.objects.bulk_create", "after"),  # inside the transaction
     ("knowledge.ingestion.find_pending", "before"),
     ("knowledge.embedding.check_vectors", "before"),  # paid for, not stored
     ("knowledge.embedding.store_vectors", "after"),

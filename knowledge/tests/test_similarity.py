@@ -27,6 +27,20 @@ def test_case_and_punctuation_make_no_difference() -> None:
     assert make_sketch(text=first) == make_sketch(text=first.upper().replace(" ", ",\n"))
 
 
+def test_sketch_does_not_depend_on_the_blocks_it_is_made_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = make_sketch(text=text_of(WORDS))
+    assert len(whole) == len(set(whole)) == 256
+    assert whole == sorted(whole)
+    for words in (1, 3, 7, 599, 600):
+        monkeypatch.setattr("knowledge.similarity.BLOCK_WORDS", words)
+        assert make_sketch(text=text_of(WORDS)) == whole
+
+
+def test_order_of_words_makes_a_difference() -> None:
+    swapped = [word for pair in zip(WORDS[1::2], WORDS[::2], strict=True) for word in pair]
+    assert share_of(make_sketch(text=text_of(WORDS)), make_sketch(text=text_of(swapped))) == 0
+
+
 def test_short_text_has_no_sketch() -> None:
     assert make_sketch(text="only a few words") == []
 
