@@ -1,10 +1,11 @@
 """What the benchmarks of ingestion share: a clone, texts, uploads, and a provider to point worker processes at."""
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -27,13 +28,30 @@ def use_fake_provider(base_url: str) -> dict[str, str]:
     settings.EMBEDDING_MODEL, settings.EMBEDDING_DIMENSIONS = MODEL, DIMENSIONS
     settings.GPT_4_MINI_MODEL = "gpt-4o-mini"
     return {
-        **os.environ,
+        **{key: value for key, value in os.environ.items() if key != "DATABASE_POOL"},
         "OPENAI_API_KEY": KEY,
         "OPENAI_BASE_URL": base_url,
         "EMBEDDING_MODEL": MODEL,
         "EMBEDDING_DIMENSIONS": str(DIMENSIONS),
-        "DATABASE_POOL": "false",
     }
+
+
+@contextlib.contextmanager
+def paced_provider(*, seconds: float = 0.0) -> Iterator[str]:
+    """A provider process that takes so long for embeddings; yields its address."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.paced_provider"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=FOLDER.parent,
+        env={**os.environ, "EMBEDDING_SECONDS": str(seconds)},
+    )
+    try:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
+    finally:
+        process.kill()
+        process.wait()
 
 
 def make_clone(*, is_cleaning_on: bool = False) -> "Clone":

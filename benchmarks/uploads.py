@@ -6,13 +6,10 @@ client, a request a document, as many requests at once as the cluster has worker
 """
 
 import asyncio
-import contextlib
 import math
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from benchmarks.harness import Result, milliseconds
@@ -23,6 +20,7 @@ from benchmarks.ingestion_setup import (
     make_clone,
     make_pdf,
     make_text,
+    paced_provider,
     start_cluster,
     upload_all,
     use_fake_provider,
@@ -48,7 +46,7 @@ def run() -> Result:
     workers = settings.JOB_WORKERS
     texts = [make_text(number, words=WORDS) for number in range(DOCUMENTS)]
     files = [make_pdf(text) if number % 2 else text.encode() for number, text in enumerate(texts)]
-    with slow_provider() as base_url:
+    with paced_provider(seconds=PROVIDER_SECONDS) as base_url:
         environment = use_fake_provider(base_url)
         clone = make_clone()
         cluster = start_cluster(environment)
@@ -91,23 +89,6 @@ def run() -> Result:
         ),
         figures={"requests": requests, "optimum": optimum},
     )
-
-
-@contextlib.contextmanager
-def slow_provider() -> Iterator[str]:
-    """A provider process that takes its time; yields its address."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.paced_provider"],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "EMBEDDING_SECONDS": str(PROVIDER_SECONDS)},
-    )
-    try:
-        assert process.stdout is not None
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
-    finally:
-        process.kill()
-        process.wait()
 
 
 def warm_up(*, clone: "Clone", workers: int) -> None:
