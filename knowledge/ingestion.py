@@ -113,7 +113,7 @@ def _run_stages(*, lease: Lease) -> None:
     model = EmbeddingModel(name=settings.EMBEDDING_MODEL, dimensions=settings.EMBEDDING_DIMENSIONS)
     _embed(lease=lease, document=document, model=model)
     publish_version(lease=lease, model=model)
-    enqueue_probes(document_id=lease.document_id)
+    enqueue_probes()
 
 
 def _read_pages(*, document: Document, lease: Lease) -> tuple[ExtractedPage, ...]:

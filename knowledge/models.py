@@ -53,6 +53,10 @@ class DocumentQuerySet(models.QuerySet["Document"]):
     def editable_by(self, user: User | AnonymousUser) -> Self:
         return self.filter(clone__in=Clone.objects.editable_by(user))
 
+    def unproven(self) -> Self:
+        """Ready documents whose live version was not asked its own questions yet."""
+        return self.filter(status=Status.READY).exclude(probed_version=F("live_version"))
+
     visible_to = (
         editable_by  # documents as such are the expert's own affair; members see passages through citations
     )
@@ -103,6 +107,7 @@ class Document(models.Model):
     # Of how many questions made from its own passages the answer was among the first five, see `knowledge.probes`.
     probe_count = models.PositiveSmallIntegerField(default=0, editable=False)
     probes_found = models.PositiveSmallIntegerField(default=0, editable=False)
+    probed_version = models.PositiveIntegerField(null=True, editable=False)
     probe_note = models.TextField(blank=True, editable=False, help_text="Why it is hard to find.")
     version = models.PositiveIntegerField(default=1, editable=False)
     live_version = models.PositiveIntegerField(null=True, editable=False)

@@ -8,21 +8,20 @@ from datetime import timedelta
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
-from django_q.models import OrmQ, Schedule
-from django_q.tasks import schedule
+from django_q.models import OrmQ
 
 from knowledge.ingestion import ingest_document
 from knowledge.models import FINAL_STATUSES, MAX_ATTEMPTS, Document, Status
 from knowledge.orphans import audit
 from knowledge.probes import probe_document
-from knowledge.uploads import JOB, PROBE_JOB, enqueue_ingestion
+from knowledge.uploads import JOB, enqueue_ingestion, enqueue_probes
 from knowledge.vector_index import keep_indexes
 
 logger = logging.getLogger(__name__)
 
 # A job that was taken from the queue but whose document nobody claimed for this long is taken for lost.
 UNCLAIMED = timedelta(seconds=60)
-PROBE_DELAY = timedelta(seconds=30)
+PROBED_AT_ONCE = 20  # then other jobs have their turn
 
 
 def ingest(document_id: str) -> None:
@@ -30,19 +29,34 @@ def ingest(document_id: str) -> None:
     ingest_document(document_id=uuid.UUID(document_id))
 
 
-def probe(document_id: str) -> None:
-    """Ask a ready document's own questions and note how many of them find it; later, while others wait to be read."""
-    if Document.objects.filter(status=Status.QUEUED).exists():
-        later = timezone.now() + PROBE_DELAY
-        schedule(PROBE_JOB, document_id, schedule_type=Schedule.ONCE, next_run=later)
-        return
-    document = Document.objects.select_related("clone").filter(pk=document_id, status=Status.READY).first()
-    report = asyncio.run(probe_document(document=document)) if document else None
-    if document and report:
-        # Of this version only: a replacement starts over.
-        Document.objects.filter(pk=document.pk, live_version=document.live_version).update(
-            probe_count=report.asked, probes_found=report.found, probe_note=report.note
-        )
+def probe_ready() -> int:
+    """Ask ready documents their own questions, one after the other, while nobody waits to be read; how many were asked.
+
+    What is left when somebody uploads is found by the sweep.
+    """
+    for done in range(PROBED_AT_ONCE):
+        document = None if Document.objects.filter(status=Status.QUEUED).exists() else _claim_unproven()
+        if document is None:
+            return done
+        report = asyncio.run(probe_document(document=document))
+        if report:
+            # Of this version only: a replacement starts over.
+            Document.objects.filter(pk=document.pk, live_version=document.live_version).update(
+                probe_count=report.asked, probes_found=report.found, probe_note=report.note
+            )
+    enqueue_probes()
+    return PROBED_AT_ONCE
+
+
+@transaction.atomic
+def _claim_unproven() -> Document | None:
+    """The one that has waited longest. It is asked once, whatever comes of it."""
+    waiting = Document.objects.unproven().select_related("clone").order_by("ready_at")
+    document = waiting.select_for_update(of=("self",), skip_locked=True).first()
+    if document:
+        document.probed_version = document.live_version
+        document.save(update_fields=["probed_version"])
+    return document
 
 
 def audit_orphans() -> int:
@@ -51,8 +65,8 @@ def audit_orphans() -> int:
 
 
 def sweep() -> int:
-    """Pick up what dead workers left: queue it again, or fail it after its last attempt. Returns rows
-    touched.
+    """Pick up what dead workers left: queue it again, or fail it after its last attempt; have proofs that were put
+    off made up for. Returns how many documents were queued again or given up.
     """
     now = timezone.now()
     open_documents = Document.objects.exclude(status__in=FINAL_STATUSES)
@@ -75,6 +89,8 @@ def sweep() -> int:
         requeued += _queue_again(document=document)
     if failed or requeued:
         logger.warning("Sweep: %s documents queued again, %s given up", requeued, failed)
+    if Document.objects.unproven().exists():
+        enqueue_probes()
     return failed + requeued
 
 

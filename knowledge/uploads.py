@@ -11,7 +11,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.core.files import File
@@ -35,7 +34,7 @@ __all__ = [
 ]
 
 JOB = "knowledge.tasks.ingest"
-PROBE_JOB = "knowledge.tasks.probe"
+PROBE_JOB = "knowledge.tasks.probe_ready"
 
 
 def create_document(
@@ -129,10 +128,10 @@ def enqueue_ingestion(*, document: Document) -> None:
     async_task(JOB, str(document.pk), task_name=f"ingest {document.pk}"[:100], save=False)
 
 
-def enqueue_probes(*, document_id: UUID) -> None:
-    """Queue the proof that a ready document is found, unless the platform's setting is off."""
-    if settings.DOCUMENT_PROBES:
-        async_task(PROBE_JOB, str(document_id), task_name=f"probe {document_id}"[:100], save=False)
+def enqueue_probes() -> None:
+    """Queue the proof that ready documents are found, unless others wait to be read or the setting is off."""
+    if settings.DOCUMENT_PROBES and not Document.objects.filter(status=Status.QUEUED).exists():
+        async_task(PROBE_JOB, task_name="probe ready documents", save=False)
 
 
 def make_safe_name(*, name: str) -> str:

@@ -3,14 +3,15 @@
 import json
 
 import pytest
-from django_q.models import OrmQ, Schedule
+from django_q.models import OrmQ
 
 from billing.models import CostRecord
 from billing.tests.fake_provider import FakeProvider, Handler
 from clones.models import Clone
+from knowledge.models import Document
 from knowledge.probes import LEAST_RECALL, make_keyword_questions
 from knowledge.prompts_probes import fence_excerpts
-from knowledge.tasks import probe
+from knowledge.tasks import probe_ready, sweep
 from knowledge.tests.conftest import MEETINGS, SLEEP, SOURDOUGH, ingest, store
 from knowledge.uploads import PROBE_JOB, retry_document
 
@@ -22,16 +23,16 @@ def _prices(prices: None) -> None:
     """Every search here is metered."""
 
 
-def waiting_probes() -> list[str]:
-    return [job.task["args"][0] for job in OrmQ.objects.all() if job.task["func"] == PROBE_JOB]
+def waiting_probes() -> int:
+    return sum(job.task["func"] == PROBE_JOB for job in OrmQ.objects.all())
 
 
 def test_ready_document_is_proven_to_be_findable(clone: Clone) -> None:
     for text in (SLEEP, MEETINGS):
         ingest(store(clone=clone, text=text))
     document = ingest(store(clone=clone, text=SOURDOUGH))
-    assert waiting_probes()[-1] == str(document.pk)
-    probe(str(document.pk))
+    assert waiting_probes() == 3
+    assert probe_ready() == 3
     document.refresh_from_db()
     assert (document.probe_count, document.probes_found, document.is_hard_to_find) == (1, 1, False)
     assert set(CostRecord.objects.filter(document_id=document.pk).values_list("purpose", flat=True)) == {
@@ -45,33 +46,67 @@ def test_document_behind_others_that_say_the_same_is_hard_to_find_and_says_why(c
         ingest(store(clone=clone, text=SOURDOUGH + f"\n\nCopy {number}.", name=f"copy {number}.txt"))
     clone.refresh_from_db()
     notes = []
+    assert probe_ready() == 8
     for document in clone.documents.all():
-        probe(str(document.pk))
-        document.refresh_from_db()
         assert document.is_hard_to_find == (document.probes_found < LEAST_RECALL * document.probe_count)
         notes.append(document.probe_note)
     assert any("Other documents stand before it" in note and "Copy" in note for note in notes)
 
 
-def test_proof_waits_while_others_wait_to_be_read(clone: Clone, provider: FakeProvider) -> None:
-    document = ingest(store(clone=clone, text=SLEEP))
-    store(clone=clone, text=MEETINGS)
+def test_proofs_wait_while_others_wait_to_be_read(clone: Clone, provider: FakeProvider) -> None:
+    ingest(store(clone=clone, text=SLEEP))
+    late = store(clone=clone, text=MEETINGS)
     asked = len(provider.requests)
-    probe(str(document.pk))
+    OrmQ.objects.all().delete()
+    assert probe_ready() == 0
     assert len(provider.requests) == asked
-    later = Schedule.objects.get(func=PROBE_JOB)
-    assert (str(document.pk) in later.args, later.schedule_type) == (True, Schedule.ONCE)
+    sweep()
+    assert waiting_probes() == 0
+    ingest(late)
+    assert waiting_probes() == 1
+    assert probe_ready() == 2
+
+
+def test_each_version_is_asked_once(clone: Clone) -> None:
+    document = ingest(store(clone=clone, text=SLEEP))
+    assert (probe_ready(), probe_ready()) == (1, 0)
+    retry_document(document=document)
+    assert not Document.objects.unproven().exists()
+    ingest(document)
+    assert (probe_ready(), probe_ready()) == (1, 0)
+
+
+def test_sweep_makes_up_for_proofs_that_were_put_off(clone: Clone) -> None:
+    ingest(store(clone=clone, text=SLEEP))
+    OrmQ.objects.all().delete()
+    sweep()
+    assert waiting_probes() == 1
+    probe_ready()
+    OrmQ.objects.all().delete()
+    sweep()
+    assert waiting_probes() == 0
+
+
+def test_many_proofs_let_other_jobs_have_their_turn(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("knowledge.tasks.PROBED_AT_ONCE", 2)
+    for text in (SLEEP, MEETINGS, SOURDOUGH):
+        ingest(store(clone=clone, text=text))
+    OrmQ.objects.all().delete()
+    assert probe_ready() == 2
+    assert waiting_probes() == 1
+    assert probe_ready() == 1
 
 
 def test_probes_can_be_switched_off(clone: Clone, settings) -> None:
     settings.DOCUMENT_PROBES = False
     ingest(store(clone=clone, text=SLEEP))
+    sweep()
     assert not waiting_probes()
 
 
 def test_reading_again_forgets_the_old_proof(clone: Clone) -> None:
     document = ingest(store(clone=clone, text=SLEEP))
-    probe(str(document.pk))
+    probe_ready()
     retry_document(document=document)
     document.refresh_from_db()
     assert (document.probe_count, document.probes_found) == (0, 0)
@@ -91,7 +126,7 @@ def test_model_asks_the_questions_where_there_is_one(clone: Clone, provider: Fak
         )  # fmt: skip
 
     provider.replies = [ask]
-    probe(str(document.pk))
+    probe_ready()
     assert [question] in [request.get("input") for request in provider.requests]
     assert CostRecord.objects.filter(document_id=document.pk, purpose="evaluation").count() == 1
 
@@ -101,7 +136,7 @@ def test_provider_that_is_away_leaves_the_document_ready_and_unproven(
 ) -> None:
     document = ingest(store(clone=clone, text=SLEEP))
     provider.replies = [lambda handler, body: handler.send_json({"error": {"message": "no"}}, status=401)] * 5
-    probe(str(document.pk))
+    probe_ready()
     document.refresh_from_db()
     assert (document.status, document.probe_count) == ("ready", 0)
 
