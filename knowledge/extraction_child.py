@@ -17,6 +17,7 @@ from knowledge.extraction_html import read_html
 from knowledge.extraction_pdf import read_pdf
 from knowledge.extraction_text import read_markdown, read_plain_text
 from knowledge.extraction_types import (
+    DEFAULT_LIMITS,
     MEBIBYTE,
     ExtractedDocument,
     ExtractionError,
@@ -29,6 +30,13 @@ _MEMORY_RESERVE_BYTES = 64 * MEBIBYTE
 _OPEN_FILES = 64
 _PR_SET_PDEATHSIG = 1
 
+_SMALL_PDF = (
+    b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
+    b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 99 99]/Resources<</Font<</F 4 0 R>>>>/Contents 5 0 R>>endobj\n"
+    b"4 0 obj<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>endobj\n5 0 obj<</Length 31>>stream\n"
+    b"BT /F 9 Tf 9 9 Td (Some) Tj ET\nendstream endobj\ntrailer<</Root 1 0 R>>\n"
+)
+
 Parser = Callable[[bytes | mmap.mmap, ExtractionLimits], ExtractedDocument]
 
 
@@ -39,6 +47,11 @@ _PARSERS: Mapping[str, Parser] = {
     "md": read_markdown,
     "txt": read_plain_text,
 }
+
+
+def warm_up() -> None:
+    """Read a page of nothing much, so that what a parser touches first is its own before a document comes."""
+    read_pdf(_SMALL_PDF, DEFAULT_LIMITS)
 
 
 def parse_to_output(kind: str, limits: ExtractionLimits) -> None:

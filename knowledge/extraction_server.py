@@ -1,7 +1,8 @@
 """Forks a parser for each document: `python -m knowledge.extraction_server SOCKET_FD`, run by `extraction_process`.
 
-Python and the parsers' libraries are loaded once, so that a document costs a fork. This process reads no document
-itself. It has one thread, no network, no secrets in its environment, and it ends when its worker does.
+Python and the parsers' libraries are loaded once, so that a document costs a fork, and most of that is paid between
+two documents: the next parser stands ready. This process reads no document itself. It has one thread, no network, no
+secrets in its environment, and it ends when its worker does.
 """
 
 import ctypes
@@ -18,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
-from knowledge.extraction_child import parse_to_output
+from knowledge.extraction_child import parse_to_output, warm_up
 from knowledge.extraction_types import ExtractionLimits
 
 REQUEST_BYTES = 4096
@@ -34,14 +35,11 @@ Work = Callable[[str, ExtractionLimits], None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
-    kind: str
-    limits: ExtractionLimits
-    files: list[int]
+class _Waiting:
+    """A parser without a document, and the socket by which it gets one."""
 
-    @property
-    def lifeline(self) -> int:
-        return self.files[-1]
+    pid: int
+    socket: socket.socket
 
 
 def main(arguments: list[str], *, work: Work = parse_to_output) -> None:
@@ -52,18 +50,25 @@ def main(arguments: list[str], *, work: Work = parse_to_output) -> None:
         deaths = _watch_deaths()
         gc.collect()
         gc.freeze()  # what a parser collects later must not touch, and so copy, these pages
-        while (request := _receive(worker)) is not None:
-            pid = os.fork()
-            if pid == 0:
-                _become_parser(request=request, work=work)
-            with suppress(OSError):  # the parser does the same; whoever comes first
-                os.setpgid(pid, pid)
-            for file in request.files[:-1]:  # or the worker would never see the output's end
+        parser = _fork_parser(worker=worker, work=work)
+        while (received := _receive(worker)) is not None:
+            request, files = received
+            *given, lifeline = files
+            try:
+                socket.send_fds(parser.socket, [request], given)
+            except OSError:  # somebody ended it while it waited
+                parser.socket.close()
+                _wait(pid=parser.pid, lifeline=lifeline, deaths=deaths)
+                parser = _fork_parser(worker=worker, work=work)
+                socket.send_fds(parser.socket, [request], given)
+            parser.socket.close()
+            for file in given:  # or the worker would never see the output's end
                 os.close(file)
-            report = _wait(pid=pid, lifeline=request.lifeline, deaths=deaths)
-            os.close(request.lifeline)
+            report = _wait(pid=parser.pid, lifeline=lifeline, deaths=deaths)
+            os.close(lifeline)
             with suppress(OSError):  # the worker is gone: the next receive ends the loop
                 worker.sendall(json.dumps(report).encode() + b"\n")
+            parser = _fork_parser(worker=worker, work=work)
 
 
 def isolate_process() -> None:
@@ -87,28 +92,44 @@ def _watch_deaths() -> int:
     return reader
 
 
-def _receive(worker: socket.socket) -> _Request | None:
+def _receive(sender: socket.socket) -> tuple[bytes, list[int]] | None:
+    """A request and its files, or None when the sender is gone."""
     try:
-        data, files, _flags, _address = socket.recv_fds(worker, REQUEST_BYTES, FILES_PASSED)
+        request, files, _flags, _address = socket.recv_fds(sender, REQUEST_BYTES, FILES_PASSED)
     except ConnectionError:  # the worker ended without reading the last report
         return None
-    if not data:
-        return None
-    settings = json.loads(data)
-    return _Request(kind=settings["kind"], limits=ExtractionLimits(**settings["limits"]), files=files)
+    return (request, files) if request else None
 
 
-def _become_parser(*, request: _Request, work: Work) -> NoReturn:
+def _fork_parser(*, worker: socket.socket, work: Work) -> _Waiting:
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        worker.close()
+        ours.close()
+        _become_parser(server=theirs, work=work)
+    theirs.close()
+    with suppress(OSError):  # the parser does the same; whoever comes first
+        os.setpgid(pid, pid)
+    return _Waiting(pid=pid, socket=ours)
+
+
+def _become_parser(*, server: socket.socket, work: Work) -> NoReturn:
     exit_code = 1
     try:
         os.setpgid(0, 0)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for number, file in enumerate(request.files[:-1]):
-            os.dup2(file, number)
-        os.closerange(FILES_PASSED - 1, _OPEN_FILES_LIMIT)
-        work(request.kind, request.limits)
-        exit_code = 0
+        warm_up()
+        received = _receive(server)
+        if received is not None:  # else the server ended
+            request, files = received
+            for number, file in enumerate(files):
+                os.dup2(file, number)
+            os.closerange(FILES_PASSED - 1, _OPEN_FILES_LIMIT)
+            settings = json.loads(request)
+            work(settings["kind"], ExtractionLimits(**settings["limits"]))
+            exit_code = 0
     except BaseException:  # noqa: BLE001 - the outermost boundary of a process
         traceback.print_exc()
     finally:

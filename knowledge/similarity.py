@@ -13,7 +13,6 @@ from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
-from django.db.models import Value
 
 from knowledge.models import Document
 
@@ -21,6 +20,7 @@ RUN_WORDS = 5
 SKETCH_SIZE = 256
 LEAST_RUNS = 20  # a shorter text has too few to compare
 LEAST_SHARE = 0.7
+PROBED_RUNS = 16
 BLOCK_WORDS = 50_000  # hashed at once, so that a book takes no more memory than a chapter
 
 _WORDS = re.compile(r"\w+")
@@ -82,9 +82,11 @@ def find_similar(*, document: Document, sketch: Sequence[int]) -> Similar | None
     """The clone's other document that is most alike, if one has `LEAST_SHARE` in common. One query."""
     if not sketch:
         return None
-    # One value: of a plain list Django makes an expression for each number, which takes 20 ms.
-    runs = Value(list(sketch), output_field=Document._meta.get_field("sketch"))
-    others = Document.objects.filter(clone=document.clone_id, sketch__overlap=runs).exclude(pk=document.pk)
+    # Texts that share 70% have one of their 16 smallest runs in common but for once in a million, and PostgreSQL
+    # compares all with all.
+    others = Document.objects.filter(
+        clone=document.clone_id, sketch__0_16__overlap=list(sketch[:PROBED_RUNS])
+    ).exclude(pk=document.pk)
     found = [
         Similar(document=other, share=share_of(sketch, other.sketch))
         for other in others.only("pk", "title", "sketch")

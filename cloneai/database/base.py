@@ -146,8 +146,9 @@ _of_parents: list[object] = []
 def _forget_parents_connections() -> None:
     """A forked process opens its own. The parent's are kept, because collecting a pool joins its threads."""
     opened = [wrapper for wrapper in connections.all(initialized_only=True) if wrapper.connection is not None]
-    _of_parents.extend((dict(DatabaseWrapper._connection_pools), *(wrapper.connection for wrapper in opened)))
-    DatabaseWrapper._connection_pools.clear()
+    pools: dict[str, object] = DatabaseWrapper._connection_pools  # type: ignore[attr-defined]  # not in the stubs
+    _of_parents.extend((dict(pools), *(wrapper.connection for wrapper in opened)))
+    pools.clear()
     for wrapper in opened:
         wrapper.connection = None
 

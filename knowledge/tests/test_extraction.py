@@ -13,6 +13,7 @@ from pathlib import Path
 from textwrap import indent
 
 import docx
+import psutil
 import pytest
 
 from knowledge.extraction import (
@@ -407,6 +408,16 @@ def test_server_is_kept_for_the_next_document_and_replaced_when_it_was_killed(ex
     assert extract(b"three", "a.txt").pages[0].text == "three"
     with borrow_server() as server:
         assert server.pid != first
+
+
+def test_parser_that_was_killed_while_it_waited_is_replaced(extract: Extract) -> None:
+    extract(b"one", "a.txt")
+    with borrow_server() as server:
+        server._last.wait(seconds=10)
+        parsers = psutil.Process(server.pid).children()
+        for parser in parsers:  # none while the next one is not forked yet
+            parser.kill()
+    assert extract(b"two", "a.txt").pages[0].text == "two"
 
 
 def test_server_ends_with_its_worker(tmp_path: Path) -> None:
