@@ -29,6 +29,7 @@ NOT_BENCHMARKS = {
     "corpora",
     "bare_consumer",
     "chat_clients",
+    "fault_members",
     "harness",
     "ingestion_setup",
     "paced_provider",

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
+from django.db import DatabaseError
 from django.utils.crypto import constant_time_compare
 
 from chat.frames import (
@@ -38,7 +39,7 @@ from chat.orders import (
     parse_order,
 )
 from chat.socket_watch import Watched, watch_of_this_loop
-from chat.streaming import send_to_session, send_to_writer, spawn
+from chat.streaming import LAYER_ERRORS, send_to_session, send_to_writer, spawn
 from chat.turn_records import interrupt_stale_answers, load_turn
 from chat.turns import TurnRefused, edit_message, regenerate_answer, start_turn, stop_answer
 from cloneai.accounts.models import User
@@ -48,7 +49,7 @@ from cloneai.threads import run_in_thread
 logger = logging.getLogger(__name__)
 
 NOT_LOGGED_IN, UNKNOWN_SESSION, IDLE, TOO_MANY = 4401, 4404, 4408, 4429
-TOO_BIG = 4413  # a server may send 1000 and 3000 to 4999 only
+TOO_BIG, AWAY = 4413, 4503  # a server may send 1000 and 3000 to 4999 only
 MAX_FRAME_BYTES = 64 * 1024
 MAX_FRAMES, FRAMES_WINDOW_SECONDS = 40, 10.0
 MAX_SOCKETS_PER_USER = 20
@@ -73,10 +74,24 @@ def count_sockets() -> int:
 class ChatConsumer(AsyncWebsocketConsumer):
     """See `contracts.md` for frames and close codes."""
 
+    is_counted = False
+    watched: Watched | None = None
+    checker: asyncio.Task[Any] | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """While Redis or the database is away the socket ends, and its browser comes back until they are there.
+
+        Its place is given back however it ends: after an error nobody calls `disconnect`.
+        """
+        try:
+            await super().__call__(scope, receive, send)
+        except (DatabaseError, *LAYER_ERRORS) as error:
+            logger.warning("A socket ends, for its browser to come back: %s", error)
+            await self.close(code=AWAY)
+        finally:
+            self._leave()
+
     async def connect(self) -> None:
-        self.is_counted = False
-        self.watched: Watched | None = None
-        self.checker: asyncio.Task[Any] | None = None
         self.must_recheck = asyncio.Event()
         self.expected_seq: dict[str, int] = {}
         self.replay_pending: set[str] = set()
@@ -109,12 +124,21 @@ class ChatConsumer(AsyncWebsocketConsumer):
         self.checker = spawn(self._recheck())
 
     async def disconnect(self, code: int) -> None:
+        was_watched = self.watched is not None
+        self._leave()
+        if was_watched:
+            with suppress(*LAYER_ERRORS):  # Redis forgets the channel by itself
+                await self.channel_layer.group_discard(session_group(self.session_id), self.channel_name)
+
+    def _leave(self) -> None:
+        """Forgets the socket; a second call does nothing."""
         if self.checker is not None:
             self.checker.cancel()
         if self.watched is not None:
             watch_of_this_loop().remove(self.watched)
-            await self.channel_layer.group_discard(session_group(self.session_id), self.channel_name)
+            self.watched = None
         if self.is_counted:
+            self.is_counted = False
             _sockets_of_user[self.user.pk] -= 1
             if not _sockets_of_user[self.user.pk]:
                 del _sockets_of_user[self.user.pk]
@@ -138,6 +162,11 @@ class ChatConsumer(AsyncWebsocketConsumer):
             await self._refuse("invalid_request", f"This frame is not one that the chat knows. {error}.")
         except TurnRefused as error:
             await self._refuse(error.error_type, error.message, error.retry_after)
+        except DatabaseError as error:
+            logger.warning("An order could not be carried out: %s", error)
+            await self._refuse(
+                "unavailable", "The service is away for a moment. Please try again in a minute."
+            )
         except Exception:  # a defect of ours must not look like the client's, nor end the socket
             logger.exception("An order failed")
             await self._refuse("unknown", "Something went wrong. Please try again.")
@@ -228,15 +257,20 @@ class ChatConsumer(AsyncWebsocketConsumer):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.must_recheck.wait(), RECHECK_SECONDS)
             self.must_recheck.clear()
-            if not await self._has_access():
-                return
-            if time.monotonic() - self.last_frame_at > IDLE_SECONDS:
-                await self.close(code=IDLE)
-                return
-            for answer in await run_in_thread(interrupt_stale_answers, session_id=self.session_id):
-                await send_to_session(
-                    session_id=self.session_id, frame=await run_in_thread(final_frame, answer)
-                )
+            try:
+                if not await self._has_access():
+                    return
+                if time.monotonic() - self.last_frame_at > IDLE_SECONDS:
+                    await self.close(code=IDLE)
+                    return
+                for answer in await run_in_thread(interrupt_stale_answers, session_id=self.session_id):
+                    await send_to_session(
+                        session_id=self.session_id, frame=await run_in_thread(final_frame, answer)
+                    )
+            except DatabaseError as error:  # this task must outlive it, or nobody would look again
+                logger.warning("A socket is looked at later: %s", error)
+                await asyncio.sleep(1)
+                self.must_recheck.set()
 
     async def _has_access(self) -> bool:
         """Whether the person may still be here. Closes the socket when not."""

@@ -22,7 +22,8 @@ from knowledge.retrieval import Passage, SearchResult
 
 logger = logging.getLogger(__name__)
 
-SAVE_PAUSES_SECONDS = (0.5, 2.0, 5.0)
+# A restarted server is back in less than a minute; what was streamed is only in this process until then.
+SAVE_PAUSES_SECONDS = (0.5, 2.0, *[5.0] * 12)
 
 
 @dataclass(slots=True, kw_only=True)

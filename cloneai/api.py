@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
 from django.http.request import UnreadablePostError
@@ -22,6 +23,7 @@ from cloneai.accounts.models import ApiKey, Scope, User
 from cloneai.accounts.throttling import TooManyRequestsError, count_address, count_caller
 from cloneai.api_input import StorableParser
 from cloneai.api_schema import DocumentedApi
+from cloneai.error_pages import UNAVAILABLE, UNAVAILABLE_SECONDS
 from cloneai.threads import release_connection
 from clones.api import router as clones_router
 from knowledge.api import router as knowledge_router
@@ -36,7 +38,7 @@ PROVIDER_STATUS = {
     "timeout": 503,
     "authentication": 503,
 }
-REFUSED_UPLOAD_STATUS = {"duplicate": 409, "busy": 409, "too_large": 413}
+REFUSED_UPLOAD_STATUS = {"duplicate": 409, "busy": 409, "too_large": 413, "storage_full": 507}
 REFUSED_TURN_STATUS = {"not_found": 404, "rate_limit": 429, "turn_running": 409, "timeout": 504}
 
 
@@ -191,6 +193,13 @@ def on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
     error_type = {403: "authentication", 429: "rate_limit"}.get(error.status_code, "invalid_request")
     status = 422 if error.status_code == 400 else error.status_code
     return answer_error(request, status, error_type, str(error))
+
+
+@api.exception_handler(OperationalError)
+@api.exception_handler(InterfaceError)
+def on_absent_database(request: HttpRequest, error: Exception) -> HttpResponse:
+    logger.error("The database failed in %s %s: %s", request.method, request.path, error)
+    return answer_error(request, 503, "unavailable", UNAVAILABLE, UNAVAILABLE_SECONDS)
 
 
 @api.exception_handler(Exception)

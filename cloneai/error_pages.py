@@ -3,6 +3,7 @@
 Under DEBUG Django would answer with its technical pages, and `make run` is under DEBUG. Traces go to the log.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import unquote
@@ -10,7 +11,7 @@ from urllib.parse import unquote
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
-from django.db import DataError
+from django.db import DataError, InterfaceError, OperationalError
 from django.http import (
     Http404,
     HttpRequest,
@@ -29,6 +30,12 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseB
 NOT_FOUND = "There is nothing here, or it is not yours to see."
 MALFORMED = "The request is malformed: it holds NUL characters."
 SERVER_ERROR = "Something went wrong. The fault is ours and has been noted. Please try again in a moment."
+UNAVAILABLE = (
+    "The service is away for a moment. Nothing that was sent before is lost. Please try again in a minute."
+)
+UNAVAILABLE_SECONDS = 10  # after which a program may try again
+
+logger = logging.getLogger(__name__)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -50,6 +57,14 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return HttpResponseServerError(render_alone("500.html"))
 
 
+def database_absent(request: HttpRequest) -> HttpResponse:
+    """503: the database is away or starts again, which no request can help and which passes."""
+    headers = {"Retry-After": str(UNAVAILABLE_SECONDS)}
+    if body := _describe_to_program(path=request.path, error_type="unavailable", message=UNAVAILABLE):
+        return JsonResponse(body, status=503, headers=headers)
+    return HttpResponse(render_alone("503.html"), status=503, headers=headers)
+
+
 def render_alone(template: str) -> str:
     """A page without request or database; plain words when even that fails."""
     try:
@@ -62,7 +77,7 @@ def _describe_to_program(*, path: str, error_type: str, message: str) -> dict[st
     """The body in the format of the API that owns the path, if one does."""
     if path.startswith("/v1/"):
         # OpenAI's clients know two kinds of error: the caller's and the server's.
-        kind = "server_error" if error_type == "unknown" else "invalid_request_error"
+        kind = "server_error" if error_type in {"unknown", "unavailable"} else "invalid_request_error"
         return {"error": {"message": message, "type": kind, "param": None, "code": error_type}}
     if path.startswith("/api/"):
         return {"error_type": error_type, "message": message, "retry_after": None}
@@ -120,6 +135,9 @@ class ErrorPagesMiddleware:
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, DataError | ValueError) and "NUL (0x00)" in str(exception):
             return bad_request(request)
+        if isinstance(exception, OperationalError | InterfaceError):
+            logger.error("The database failed in %s %s: %s", request.method, request.path, exception)
+            return database_absent(request)
         return (
             page_not_found(request, exception) if settings.DEBUG and isinstance(exception, Http404) else None
         )

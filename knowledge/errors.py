@@ -15,7 +15,9 @@ class KnowledgeError(Exception):
 
 
 class UploadRefused(KnowledgeError):  # noqa: N818 - the name says what happened
-    """Nothing was stored. Codes: duplicate (with `existing`), too_large, empty_file, unreadable, busy."""
+    """Nothing was stored. Codes: duplicate (with `existing`), too_large, empty_file, unreadable, busy,
+    storage_full.
+    """
 
     def __init__(self, *, code: str, message: str, existing: Document | None = None) -> None:
         super().__init__(code=code, message=message)

@@ -4,7 +4,9 @@ Row, stored file and background job come and go together: the job is written to 
 transaction, files are removed after the commit that makes them superfluous. Sizes are bytes.
 """
 
+import errno
 import hashlib
+import logging
 import re
 import unicodedata
 from collections.abc import Callable
@@ -22,7 +24,15 @@ from django_q.tasks import async_task
 from cloneai.accounts.models import User
 from clones.models import Clone
 from knowledge.errors import UploadRefused
-from knowledge.models import Chunk, ChunkEmbedding, Document, DocumentPage, Status, storage_folder
+from knowledge.models import (
+    Chunk,
+    ChunkEmbedding,
+    Document,
+    DocumentPage,
+    Status,
+    storage_folder,
+    storage_path,
+)
 
 __all__ = [
     "UploadRefused",
@@ -33,6 +43,9 @@ __all__ = [
     "retry_document",
 ]
 
+logger = logging.getLogger(__name__)
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 JOB = "knowledge.tasks.ingest"
 PROBE_JOB = "knowledge.tasks.probe_ready"
 
@@ -199,17 +212,35 @@ def _store(*, document: Document, file: File[bytes]) -> None:
     """Save file and row and queue the job, all or nothing. Two uploads of the same bytes at once: one
     wins.
     """
-    document.file = File(file, name=document.file_name)
+    name = _store_file(document=document, file=file)
+    document.file = name
     try:
         with transaction.atomic():
             document.save()
             enqueue_ingestion(document=document)
     except BaseException as error:
-        if document.file.name and document.file._committed:
-            default_storage.delete(document.file.name)
+        default_storage.delete(name)
         if isinstance(error, IntegrityError):
             _refuse_duplicate(clone=document.clone, sha256=document.sha256)
         raise
+
+
+def _store_file(*, document: Document, file: File[bytes]) -> str:
+    """The stored name. What was written before the disk was full is taken away again."""
+    name = storage_path(document, document.file_name)
+    try:
+        return default_storage.save(name, file)
+    except OSError as error:
+        with suppress(OSError):
+            default_storage.delete(name)
+        if error.errno not in DISK_FULL:
+            raise
+        logger.error("An upload could not be stored: %s", error)
+        raise UploadRefused(
+            code="storage_full",
+            message="There is no room left for files on the server, so nothing was stored. Tell the operator, and "
+            "upload the file again later.",
+        ) from error
 
 
 def _reset(*, document: Document) -> None:

@@ -1,13 +1,18 @@
 """The socket as a member's browser sees it."""
 
+import asyncio
 import re
 import uuid
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
+from django.db import connection
 
 from billing.models import CostRecord, Purpose
+from chat.consumers import count_sockets
 from chat.models import ChatSession, Citation, Message, MessageStatus
+from chat.socket_watch import watch_of_this_loop
 from cloneai.accounts.models import User
 from cloneai.local_ai.faults import Fault
 from cloneai.local_ai.testing import FakeProvider
@@ -365,3 +370,38 @@ async def test_a_new_password_ends_the_sockets_of_the_old_one(
     member.set_password("another good password")
     await member.asave()
     assert (await socket.communicator.receive_output(timeout=10))["code"] == 4401
+
+
+async def test_sockets_that_end_with_redis_give_their_places_back(
+    session: ChatSession, member: User, open_socket: Any, settings: Any
+) -> None:
+    away = {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": ["redis://127.0.0.1:1/0"]},
+    }
+    settings.CHANNEL_LAYERS = {"default": away}
+    for _ in range(3):
+        socket = await open_socket(member, session.pk)
+        assert (await socket.communicator.receive_output(timeout=10))["code"] == 4503
+    assert count_sockets() == 0
+    assert not watch_of_this_loop().sockets
+
+
+async def test_socket_is_looked_after_again_when_the_database_has_been_away(
+    session: ChatSession, member: User, open_socket: Any
+) -> None:
+    socket = await open_socket(member, session.pk)
+    await run_in_thread(run_sql, "ALTER TABLE chat_chatsession RENAME TO away")
+    try:
+        for watched in watch_of_this_loop().sockets:
+            watched.wake()
+        await asyncio.sleep(0.3)
+    finally:
+        await run_in_thread(run_sql, "ALTER TABLE away RENAME TO chat_chatsession")
+    await run_in_thread(Session.objects.all().delete)
+    assert (await socket.communicator.receive_output(timeout=10))["code"] == 4401
+
+
+def run_sql(sql: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)

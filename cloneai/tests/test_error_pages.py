@@ -5,19 +5,24 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.test import AsyncClient, Client
 from django.urls import include, path
 
 from cloneai.accounts.models import User
 from cloneai.api_input import UNSTORABLE
-from cloneai.error_pages import SERVER_ERROR, render_alone
+from cloneai.error_pages import SERVER_ERROR, UNAVAILABLE, render_alone
 
 TRACES = ("Traceback", "test_error_pages", "Request Method", "urlpatterns", "secret-detail")
 
 
 def fail(request: HttpRequest) -> HttpResponse:
     raise RuntimeError("secret-detail")
+
+
+def find_no_database(request: HttpRequest) -> HttpResponse:
+    raise OperationalError("secret-detail")
 
 
 def miss(request: HttpRequest) -> HttpResponse:
@@ -41,6 +46,9 @@ handler404 = "cloneai.error_pages.page_not_found"
 handler500 = "cloneai.error_pages.server_error"
 urlpatterns = [
     path("fail/", fail),
+    path("away/", find_no_database),
+    path("api/away/", find_no_database),
+    path("v1/away/", find_no_database),
     path("miss/", miss),
     path("deny/", deny),
     path("suspect/", suspect),
@@ -62,6 +70,7 @@ def visitor(db: None, settings: Any) -> Client:
     ("address", "status", "words"),
     [
         ("/fail/", 500, "Something went wrong"),
+        ("/away/", 503, "Nothing that was sent before is lost"),
         ("/miss/", 404, "There is nothing here"),
         ("/no-such-page", 404, "There is nothing here"),
         ("/deny/", 403, ""),
@@ -94,6 +103,13 @@ def test_programs_get_their_apis_error_format_for_a_defect(visitor: Client) -> N
     assert answer.status_code == 500
     assert answer.json() == {"error_type": "unknown", "message": SERVER_ERROR, "retry_after": None}
     assert visitor.get("/v1/fail/").json()["error"]["type"] == "server_error"
+
+
+def test_programs_are_told_when_to_come_back_while_the_database_is_away(visitor: Client) -> None:
+    answer = visitor.get("/api/away/")
+    assert (answer.status_code, answer["Retry-After"]) == (503, "10")
+    assert answer.json() == {"error_type": "unavailable", "message": UNAVAILABLE, "retry_after": None}
+    assert visitor.get("/v1/away/").json()["error"]["type"] == "server_error"
 
 
 def test_trace_goes_to_the_log(visitor: Client, settings: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,7 +1,11 @@
 """Uploads: what is stored, what is refused, and that rows, files and jobs come and go together."""
 
+import errno
+from typing import Any
+
 import pytest
 from django.core.files.base import ContentFile
+from django.core.files.storage import FileSystemStorage
 from django.db import transaction
 from django_q.models import OrmQ
 
@@ -18,6 +22,14 @@ from knowledge.uploads import (
     retry_document,
     title_from,
 )
+
+
+class FullDisk(FileSystemStorage):
+    """Room for a few bytes only."""
+
+    def _save(self, name: str, content: Any) -> str:
+        super()._save(name, ContentFile(content.read(5)))
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def waiting_ids() -> list[str]:
@@ -54,6 +66,17 @@ def test_file_beyond_the_limit_is_refused(clone: Clone, settings):
     with pytest.raises(UploadRefused) as refusal:
         store(clone=clone, text=b"x" * 101)
     assert refusal.value.code == "too_large"
+
+
+def test_upload_to_a_full_disk_is_refused_in_a_sentence_and_leaves_nothing(clone: Clone, media, settings):
+    full_disk = {"BACKEND": f"{__name__}.FullDisk"}
+    settings.STORAGES = settings.STORAGES | {"default": full_disk}
+    with pytest.raises(UploadRefused, match="no room left") as refusal:
+        store(clone=clone, text=SLEEP)
+    assert refusal.value.code == "storage_full"
+    assert not Document.objects.exists()
+    assert not OrmQ.objects.exists()
+    assert not stored_files(media)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -60,7 +60,7 @@ class Installation:
         self.folder = folder
         self._ports = {name: find_free_port() for name in (*WEB, "redis", "http", "https")}
         self.address = f"https://127.0.0.1:{self._ports['https']}"
-        self._answers = {"CSRF_TRUSTED_ORIGINS": self.address, "ALLOWED_HOSTS": "127.0.0.1", **answers}
+        self.answers = {"CSRF_TRUSTED_ORIGINS": self.address, "ALLOWED_HOSTS": "127.0.0.1", **answers}
         self._overrides = {
             "REDIS_URL": f"redis://127.0.0.1:{self._ports['redis']}/0",
             "STATIC_ROOT": str(folder / "static"),
@@ -115,6 +115,12 @@ class Installation:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
+    def kill(self, name: str) -> None:
+        """As the kernel does it when memory is short: the whole container at once."""
+        process = self._processes[name]
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
     def stop_all(self) -> None:
         for name in reversed(list(self._processes)):
             self.stop(name)
@@ -157,7 +163,7 @@ class Installation:
         return {key: self._fill_in(value) for key, value in asked.items()} | self._overrides
 
     def _fill_in(self, value: str) -> str:
-        return re.sub(r"\$\{(\w+)[^}]*\}", lambda found: self._answers.get(found[1], ""), value)
+        return re.sub(r"\$\{(\w+)[^}]*\}", lambda found: self.answers.get(found[1], ""), value)
 
     def _write_nginx_configuration(self) -> None:
         asked = dict(COMPOSE["services"]["nginx"]["environment"])
