@@ -95,6 +95,12 @@ class GapQuestion(models.Model):
     reason = models.CharField(max_length=10, choices=GapReason, default=GapReason.UNANSWERED)
     question = models.TextField()
     query = models.TextField(blank=True)
+    wording = models.CharField(
+        max_length=64,
+        blank=True,
+        editable=False,
+        help_text="Hash of its words: the same words are found by it.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     embedding = HalfVectorField(null=True, editable=False)
     embedding_model = models.CharField(max_length=100, blank=True, editable=False)
@@ -106,7 +112,10 @@ class GapQuestion(models.Model):
     class Meta:
         ordering = ["created_at"]
         indexes = [
-            models.Index(fields=["created_at"], condition=Q(embedding_model=""), name="gap_question_unsorted")
+            models.Index(
+                fields=["created_at"], condition=Q(embedding_model=""), name="gap_question_unsorted"
+            ),
+            models.Index(fields=["wording"], name="gap_question_by_wording"),
         ]
 
     def __str__(self) -> str:

@@ -5,6 +5,7 @@ many people asked it.
 """
 
 import asyncio
+import hashlib
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
@@ -93,18 +94,23 @@ def _record(
 ) -> None:
     """The same words join their open gap at once; the job finds those that only mean the same."""
     with transaction.atomic():
-        wanted = normalise(query or question)
-        open_questions = GapQuestion.objects.filter(gap__clone=clone, gap__closed_at=None)
-        recent = open_questions.order_by("-created_at").select_related("gap")[:MAX_COMPARED]
-        gap = next((asked.gap for asked in recent if normalise(asked.search_text) == wanted), None)
+        wording = hash_wording(query or question, clone_id=clone.pk)
+        same = GapQuestion.objects.filter(wording=wording, gap__clone=clone, gap__closed_at=None)
+        known = same.select_related("gap").order_by("-created_at").first()
         GapQuestion.objects.create(
-            gap=gap or KnowledgeGap.objects.create(clone=clone),
+            gap=known.gap if known else KnowledgeGap.objects.create(clone=clone),
+            wording=wording,
             message=message,
             asked_by_id=asked_by_id,
             reason=reason,
             question=question,
             query=query if normalise(query) != normalise(question) else "",
         )
+
+
+def hash_wording(text: str, *, clone_id: int) -> str:
+    """The same for the same words to the same clone, whatever their case and punctuation."""
+    return hashlib.sha256(f"gap:{clone_id}:{normalise(text)}".encode()).hexdigest()
 
 
 @transaction.atomic
