@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from math import ceil
+from uuid import UUID
 
 from django.conf import settings
 from django.db import DatabaseError, OperationalError, connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from billing.alerts import warn_of_refusal
@@ -115,11 +117,18 @@ def settle(*, reservation: Reservation, bill: Bill) -> Decimal:
 
 def settle_abandoned(*, older_than: timedelta = ABANDONED_AFTER) -> int:
     """Settles all calls whose process died; they count as sent, so at their worst cost. Returns how many."""
-    stale = Reservation.objects.filter(
-        state=ReservationState.OPEN, created_at__lt=timezone.now() - older_than
-    )
+    return _settle_at_worst(Reservation.objects.filter(created_at__lt=timezone.now() - older_than))
+
+
+def settle_calls_of_answer(*, message_id: UUID) -> int:
+    """As `settle_abandoned`, at once, for the calls of an answer that is known to have lost its writer."""
+    return _settle_at_worst(Reservation.objects.filter(message_key=message_id))
+
+
+def _settle_at_worst(reservations: QuerySet[Reservation]) -> int:
+    """The open ones among them."""
     count = 0
-    for reservation in stale.order_by("created_at"):
+    for reservation in reservations.filter(state=ReservationState.OPEN).order_by("created_at"):
         usage = Usage(
             input_tokens=reservation.input_tokens,
             cached_input_tokens=0,

@@ -15,7 +15,8 @@ from chat.memories import Recalled
 from chat.models import AnswerReceipt, Message, MessageStatus
 from chat.receipts import build_receipt
 from chat.streaming import AnswerWriter
-from chat.turn_records import AnswerFigures, ConversationGone, save_answer, save_only_text
+from chat.turn_ending import AnswerFigures, save_answer, save_only_text
+from chat.turn_records import ConversationGone
 from cloneai.threads import run_in_thread
 from clones.models import Clone
 from knowledge.retrieval import Passage, SearchResult

@@ -23,17 +23,8 @@ from chat.models import ChatSession, Message
 from chat.source_keeping import SourceKeeper
 from chat.streaming import AnswerWriter, send_to_session, send_to_writer, spawn
 from chat.titles import begin_title
-from chat.turn_records import (
-    ConversationGone,
-    StartedTurn,
-    TurnRefused,
-    load_turn,
-    load_turn_with_history,
-    request_stop,
-    save_edit,
-    save_question,
-    save_regeneration,
-)
+from chat.turn_beginning import StartedTurn, WritingTask, save_edit, save_question, save_regeneration
+from chat.turn_records import ConversationGone, TurnRefused, load_turn, request_stop
 from cloneai.logs import begin_turn
 from cloneai.threads import run_in_thread
 
@@ -65,21 +56,18 @@ async def start_turn(
     started = await run_in_thread(
         save_question, session=session, content=content, client_message_id=client_message_id
     )
-    return await _begin(session=session, started=started)
+    return _begin(started)
 
 
 async def regenerate_answer(*, session: ChatSession, answer_id: UUID) -> StartedTurn:
     """Writes the last answer anew; the old one is kept as an earlier version."""
-    return await _begin(
-        session=session,
-        started=await run_in_thread(save_regeneration, session_id=session.pk, answer_id=answer_id),
-    )
+    return _begin(await run_in_thread(save_regeneration, session_id=session.pk, answer_id=answer_id))
 
 
 async def edit_message(*, session: ChatSession, message_id: UUID, content: str) -> StartedTurn:
     """Replaces the last question and answers the new one; the old pair is kept as an earlier version."""
     started = await run_in_thread(save_edit, session=session, message_id=message_id, content=content)
-    return await _begin(session=session, started=started)
+    return _begin(started)
 
 
 async def stop_answer(*, session: ChatSession, answer_id: UUID) -> None:
@@ -97,32 +85,36 @@ async def wait_for_answer(*, answer_id: UUID, timeout_seconds: float) -> Message
     return answer
 
 
-async def _begin(*, session: ChatSession, started: StartedTurn) -> StartedTurn:
-    if started.is_new:
-        spawn(write_answer(answer_id=started.answer_id, question=started.question))
+def _begin(started: StartedTurn) -> StartedTurn:
+    if started.task is not None:
+        spawn(write_answer(started.task))
     return started
 
 
-async def write_answer(*, answer_id: UUID, question: Message | None = None) -> None:
+async def write_answer(task: WritingTask) -> None:
     """Writes one answer from search to the last frame. Ends it in the database whatever happens on the way.
 
-    `question` is shown first when it is new. When the conversation is deleted meanwhile, nothing is saved and nobody
-    is told.
+    When the conversation is deleted meanwhile, nothing is saved and nobody is told.
     """
-    begin_turn(answer_id)
+    begin_turn(task.answer.pk)
     try:
-        await _write_answer(answer_id=answer_id, question=question)
+        await _write_answer(task)
     except ConversationGone:
-        logger.info("Answer %s was deleted while it was written", answer_id)
+        logger.info("Answer %s was deleted while it was written", task.answer.pk)
+    except Exception:  # the outermost boundary: nobody awaits this task, and readers must not wait for ever
+        logger.exception("Answer %s was not shown to its end", task.answer.pk)
+        await send_to_session(
+            session_id=task.answer.session_id, frame=_describe_failure(UNEXPECTED, task.answer.pk)
+        )
 
 
-async def _write_answer(*, answer_id: UUID, question: Message | None) -> None:
-    answer, history = await run_in_thread(load_turn_with_history, answer_id=answer_id)
-    session_id = answer.session_id
+async def _write_answer(task: WritingTask) -> None:
+    answer = task.answer
+    answer_id, session_id = answer.pk, answer.session_id
     async with AnswerWriter(answer_id=answer_id, session_id=session_id) as writer:
-        draft = Draft(answer=answer, history=history, writer=writer)
-        if question is not None:
-            await send_to_session(session_id=session_id, frame=user_message_frame(question))
+        draft = Draft(answer=answer, history=task.history, writer=writer)
+        if task.new_question is not None:
+            await send_to_session(session_id=session_id, frame=user_message_frame(task.new_question))
         await send_to_session(
             session_id=session_id, frame=start_frame(answer_id=answer_id, reply_to=answer.reply_to_id)
         )

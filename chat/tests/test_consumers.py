@@ -3,13 +3,16 @@
 import asyncio
 import re
 import uuid
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.contrib.sessions.models import Session
 from django.db import connection
 
-from billing.models import CostRecord, Purpose
+from billing.ledger import CallPlan, reserve
+from billing.metering import Payer
+from billing.models import CostRecord, Outcome, Purpose, Reservation, ReservationState
 from chat.consumers import count_sockets
 from chat.models import ChatSession, Citation, Message, MessageStatus
 from chat.socket_watch import watch_of_this_loop
@@ -323,12 +326,36 @@ async def test_answer_of_a_dead_writer_becomes_interrupted_with_its_text(
         status=MessageStatus.STREAMING,
         heartbeat_at=timezone.now() - timedelta(seconds=40),
     )
+    payer = Payer(user_id=member.pk, clone_id=session.clone_id, session_id=session.pk, message_id=answer.pk)
+    plan = CallPlan(
+        payer=payer, purpose="chat", model="gpt-4o", count_input=lambda: 1000, max_output_tokens=100
+    )
+    await run_in_thread(reserve, plan=plan)
     socket = await open_socket(member, session.pk)
     await socket.send(type="resume", message_id=str(answer.pk), after_seq=-1)
     frames, final = await socket.read_answer()
     assert final["status"] == "interrupted"
     assert final["full_response"] == "Because the"
+    assert Decimal(final["cost"]) > 0  # the writer's call was paid, without waiting for the sweeper
+    assert await CostRecord.objects.filter(message=answer, outcome=Outcome.ABANDONED).acount() == 1
+    assert not await Reservation.objects.filter(state=ReservationState.OPEN).aexists()
     assert [frame["content"] for frame in frames[1:-1]] == ["Because", " the"]
+
+
+async def test_readers_are_told_when_the_end_of_an_answer_cannot_be_shown(
+    session: ChatSession, member: User, open_socket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_off(answer: Message) -> None:
+        raise ValueError("a file that the page needs is missing")
+
+    monkeypatch.setattr("chat.turns.final_frame", break_off)
+    socket = await open_socket(member, session.pk)
+    await socket.send(type="message", content="hello", client_message_id=str(uuid.uuid4()))
+    while (frame := await socket.receive())["type"] != "error":
+        assert not frame.get("is_complete")
+    answer = await session.messages.aget(role="assistant")
+    assert (frame["error_type"], frame["message_id"]) == ("unknown", str(answer.pk))
+    assert answer.status == MessageStatus.COMPLETE
 
 
 async def test_reader_who_saw_more_than_a_dead_writer_saved_is_told_that_it_ended(

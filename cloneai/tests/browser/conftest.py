@@ -209,6 +209,16 @@ def signed_in(browser: Browser) -> Callable[..., dict[str, Any]]:
     return sign_in
 
 
+@pytest.fixture
+def page(
+    product_over_http: Product, open_page: Callable[..., Page], signed_in: Callable[..., dict[str, object]]
+) -> Page:
+    """A member in a new conversation, in the product over HTTP."""
+    page = open_page(storage_state=signed_in(product_over_http, "member"))
+    start_conversation(page, product=product_over_http)
+    return page
+
+
 def start_conversation(page: Page, *, product: Product, slug: str = "mara") -> str:
     """Opens a new conversation by the profile's button; returns its id."""
     page.goto(f"{product.url}/c/{slug}/")

@@ -30,16 +30,6 @@ WIDE_ANSWER = f"""Wide things [1].
 {"unbroken" * 40}"""
 
 
-@pytest.fixture
-def page(
-    product_over_http: Product, open_page: Callable[..., Page], signed_in: Callable[..., dict[str, object]]
-) -> Page:
-    """A member in a new conversation."""
-    page = open_page(storage_state=signed_in(product_over_http, "member"))
-    start_conversation(page, product=product_over_http)
-    return page
-
-
 @pytest.fixture(scope="session")
 def undisturbed(
     product_over_http: Product,

@@ -19,16 +19,12 @@ from cloneai.tests.browser.live_answers import (
 )
 
 PATH = "/chat/completions"
-
-
-@pytest.fixture
-def page(
-    product_over_http: Product, open_page: Callable[..., Page], signed_in: Callable[..., dict[str, object]]
-) -> Page:
-    """A member in a new conversation."""
-    page = open_page(storage_state=signed_in(product_over_http, "member"))
-    start_conversation(page, product=product_over_http)
-    return page
+OPEN_AND_ABANDONED_CALLS = """
+import json
+from billing.models import CostRecord, Reservation
+open_ = Reservation.objects.filter(state="open", message_key__isnull=False)
+print(json.dumps([open_.count(), CostRecord.objects.filter(purpose="chat", outcome="abandoned").count()]))
+"""
 
 
 @pytest.mark.parametrize(
@@ -85,6 +81,8 @@ def test_answers_outlive_the_server(
         product_over_http.start()
         answer = last_answer(page)
         expect(answer).to_have_attribute("data-status", re.compile("interrupted|complete"), timeout=60_000)
+        was_killed = end == product_over_http.kill_web_process
+        assert product_over_http.run_code(OPEN_AND_ABANDONED_CALLS) == [0, int(was_killed)]
         assert len(answer.locator("[data-text]").inner_text()) > seen / 2
         expect(page.get_by_text("Reconnecting…")).to_be_hidden()
         expect(page.locator("textarea[name=content]")).to_have_value("meanwhile")
@@ -92,6 +90,8 @@ def test_answers_outlive_the_server(
         if answer.get_attribute("data-status") == "interrupted":
             page.get_by_role("button", name="Try again").click()
         expect(wait_for_status(page, "complete")).to_contain_text("look_at('focus')")
+    books = product_over_http.manage("reconcile_costs")
+    assert books.returncode == 0, books.stdout
 
 
 def test_without_scripts_an_answer_is_stopped_rated_and_edited(
