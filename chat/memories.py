@@ -12,7 +12,7 @@ from uuid import UUID
 import numpy as np
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, Q, QuerySet
 from django_q.tasks import async_task
 
 from billing.metering import MeteredCallError, Payer, embed_texts
@@ -96,9 +96,10 @@ async def recall(*, session: ChatSession, question: str, payer: Payer) -> tuple[
 
 def load_memories(*, session: ChatSession) -> list[Memory]:
     """The active memories that this conversation may use, newest first."""
-    if not session.is_remembered or is_paused(user_id=session.user_id, clone_id=session.clone_id):
+    if not session.is_remembered:
         return []
-    active = Memory.objects.active().filter(user=session.user_id, clone=session.clone_id)
+    pause = MemoryPause.objects.of(user_id=session.user_id, clone_id=session.clone_id)
+    active = Memory.objects.active().filter(~Exists(pause), user=session.user_id, clone=session.clone_id)
     return list(active.order_by("-updated_at")[:MAX_CONSIDERED])
 
 

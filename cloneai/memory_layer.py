@@ -1,23 +1,43 @@
 """The channel layer of a single process."""
 
+import asyncio
 import time
+from contextlib import suppress
 from typing import Any
 
+from channels.exceptions import ChannelFull
 from channels.layers import InMemoryChannelLayer
 
 CLEAN_SECONDS = 1.0
 
 
 class MemoryChannelLayer(InMemoryChannelLayer):
-    """Looks for expired messages once a second.
+    """Channels' own, without what made it the costliest part of a process with 50 running answers.
 
-    Channels' own looks through every channel and group at each message that is sent: with 100 sockets that was the
-    costliest line of a streaming process.
+    It looks for expired messages once a second, not at each message in every channel and group. A group's members get
+    a message without a task for each of them, and all get the same one, not a copy: whoever receives it leaves it as
+    it is.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._clean_at = 0.0
+
+    async def send(self, channel: str, message: dict[str, Any]) -> None:
+        """Raises ChannelFull."""
+        self.require_valid_channel_name(channel)
+        queue = self.channels.setdefault(channel, asyncio.Queue(maxsize=self.get_capacity(channel)))
+        try:
+            queue.put_nowait((time.time() + self.expiry, message))
+        except asyncio.QueueFull:
+            raise ChannelFull(channel) from None
+
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        self.require_valid_group_name(group)
+        self._clean_expired()
+        for channel in list(self.groups.get(group, ())):
+            with suppress(ChannelFull):
+                await self.send(channel, message)
 
     def _clean_expired(self) -> None:
         now = time.monotonic()

@@ -7,7 +7,7 @@ into one function: it holds one connection while it runs and none afterwards.
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -25,16 +25,21 @@ def release_connection() -> None:
         connection.close()
 
 
+def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    try:
+        return function(*args, **kwargs)
+    finally:
+        connections.close_all()  # this thread's only; a pooled connection goes back to its pool
+
+
+# Made once: asgiref looks a function over whenever it wraps one, which costs as much as a small query.
+_call_in_thread = sync_to_async(_call, thread_sensitive=False, executor=_executor)
+
+
 async def run_in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Calls the function in a database thread and gives its connection back before it returns.
 
     The caller's context variables are visible there. A cancelled caller stops waiting; the function goes on.
     """
-
-    def call() -> T:
-        try:
-            return function(*args, **kwargs)
-        finally:
-            connections.close_all()  # this thread's only; a pooled connection goes back to its pool
-
-    return await sync_to_async(call, thread_sensitive=False, executor=_executor)()
+    result: T = await _call_in_thread(function, args, kwargs)
+    return result

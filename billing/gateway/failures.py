@@ -40,14 +40,21 @@ STATUS_ERRORS: dict[int, type[ProviderError]] = {
 
 
 def read_usage(reported: Any, *, has_output: bool = True) -> Usage | None:
-    """The provider's figures, or None when they are missing or make no sense. Embeddings have no output."""
-    sent = getattr(reported, "prompt_tokens", None)
-    answered = getattr(reported, "completion_tokens", None) if has_output else 0
+    """The provider's figures, or None when they are missing or make no sense. Embeddings have no output.
+
+    `reported` is the client's model of them, or what stood in a stream's event.
+    """
+    sent = _read(reported, "prompt_tokens")
+    answered = _read(reported, "completion_tokens") if has_output else 0
     if not isinstance(sent, int) or not isinstance(answered, int) or sent <= 0 or answered < 0:
         return None
-    cached = getattr(getattr(reported, "prompt_tokens_details", None), "cached_tokens", None)
+    cached = _read(_read(reported, "prompt_tokens_details"), "cached_tokens")
     cached = min(cached, sent) if isinstance(cached, int) and cached > 0 else 0
     return Usage(input_tokens=sent, cached_input_tokens=cached, output_tokens=answered)
+
+
+def _read(reported: Any, name: str) -> Any:
+    return reported.get(name) if isinstance(reported, dict) else getattr(reported, name, None)
 
 
 def read_error(error: Exception) -> ProviderError:

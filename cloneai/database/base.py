@@ -1,6 +1,7 @@
 """Django's PostgreSQL engine with two additions: it starts the embedded server and words errors."""
 
 import os
+import select
 from typing import Any, Self
 
 import psycopg
@@ -10,7 +11,7 @@ from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base as postgresql
 from django.db.backends.postgresql.client import DatabaseClient as PostgresqlClient
 from django.utils.asyncio import async_unsafe
-from psycopg_pool import PoolTimeout
+from psycopg_pool import ConnectionPool, PoolTimeout
 
 from cloneai.database import cluster, embedded
 from cloneai.database.errors import (
@@ -46,6 +47,18 @@ class DatabaseClient(PostgresqlClient):
         return [str(cluster.find_program("psql")), *args[1:]], env
 
 
+def check_when_readable(connection: "psycopg.Connection[Any]") -> None:
+    """Raises OperationalError for a pooled connection that the server has ended.
+
+    Nobody has asked anything on it, so it is readable only at its end, or when the server has something to say: then it
+    is asked for a sign of life. A look costs microseconds.
+    """
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    if poll.poll(0):
+        ConnectionPool.check_connection(connection)
+
+
 class EmbeddedConnection(psycopg.Connection[Any]):
     """A pool's connection that starts a dead server again instead of waiting for somebody else to."""
 
@@ -73,7 +86,10 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         options = self.settings_dict["OPTIONS"].get("pool")
         if options and self.is_embedded:
             options["connection_class"] = EmbeddedConnection
-        return super().pool
+        pool = super().pool
+        if pool is not None:
+            pool._check = check_when_readable  # Django chooses the pool's own, a round trip for each use
+        return pool
 
     def get_connection_params(self) -> dict[str, Any]:
         params: dict[str, Any] = super().get_connection_params()

@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connection
 
 from chat.tests.live import database_url_of_tests
-from cloneai.database.base import DatabaseWrapper
+from cloneai.database.base import DatabaseWrapper, check_when_readable
 from cloneai.database.errors import (
     DatabaseUnavailableError,
     explain_pgvector,
@@ -240,3 +240,13 @@ def test_forked_process_speaks_on_connections_of_its_own() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.django_db
+def test_a_pooled_connection_that_the_server_ended_is_noticed() -> None:
+    with psycopg.connect(**connection.get_connection_params(), autocommit=True) as pooled:
+        check_when_readable(pooled)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pooled.info.backend_pid])
+        with pytest.raises(psycopg.OperationalError):
+            check_when_readable(pooled)

@@ -20,3 +20,14 @@ async def test_messages_arrive_once_and_in_order() -> None:
     for number in range(5):
         await layer.group_send("group", {"type": "a", "number": number})
     assert [(await layer.receive("one"))["number"] for _ in range(5)] == list(range(5))
+
+
+async def test_a_full_channel_costs_its_group_nothing() -> None:
+    layer = MemoryChannelLayer(capacity=1)
+    for channel in ("slow", "fast"):
+        await layer.group_add("group", channel)
+    await layer.group_send("group", {"type": "a"})
+    await layer.receive("fast")
+    await layer.group_send("group", {"type": "b"})
+    assert await layer.receive("fast") == {"type": "b"}
+    assert await layer.receive("slow") == {"type": "a"}
