@@ -61,27 +61,32 @@ _INDEX_SETTINGS = (
 )
 _NO_VECTORS = ", vectors AS (SELECT NULL::bigint AS id, NULL::float AS similarity WHERE false)"
 
+# The planner takes each of these for one row, and would compare all with all: so IN is kept from becoming a join
+# (a hashed list then), and both lists are laid together by grouping.
 _WORDS = """, words AS MATERIALIZED (
     SELECT chunk.id, min(hits.length) AS length,
-           sum(ts_rank('{1,1,1,1}', chunk.search_vector, idf.term) * idf.weight)
+           sum(ts_rank('{1,1,1,1}', chunk.search_vector, idf.term) * idf.weight ORDER BY lexeme)
            / (SELECT sum(weight) FROM idf) AS share
-    FROM (SELECT id FROM likely UNION SELECT id FROM vectors) weighed
-    JOIN knowledge_chunk chunk USING (id) JOIN hits USING (id) JOIN idf USING (lexeme)
+    FROM hits JOIN idf USING (lexeme) JOIN knowledge_chunk chunk USING (id)
+    WHERE (hits.id IN (SELECT id FROM likely UNION ALL SELECT id FROM vectors)) IS TRUE
     GROUP BY chunk.id
+), found AS MATERIALIZED (
+    SELECT id, max(similarity) AS similarity, max(share) AS share, max(length) AS length
+    FROM (SELECT id, similarity, NULL::float AS share, NULL::float AS length, 1 AS place FROM vectors
+          UNION ALL
+          SELECT id, NULL, share, length, row_number() OVER (ORDER BY share / length DESC, id) FROM words) listed
+    GROUP BY id HAVING min(place) <= %(depth)s
 )"""
 
 _RESULT = """
 SELECT chunk.id, chunk.document_id, chunk.version, document.title, chunk.page_start, chunk.page_end,
        chunk.start_char, chunk.end_char, chunk.content, chunk.headings, {similarity},
-       coalesce(words.share, 0), coalesce(words.share / words.length, 0)
-FROM (SELECT id FROM vectors
-      UNION SELECT id FROM (SELECT id FROM words ORDER BY share / length DESC, id LIMIT %(depth)s) best) found
+       coalesce(found.share, 0), coalesce(found.share / found.length, 0)
+FROM found
 JOIN knowledge_chunk chunk ON chunk.id = found.id AND chunk.clone_id = %(clone)s AND chunk.is_live
 JOIN knowledge_document document ON document.id = chunk.document_id AND document.live_version = chunk.version
-LEFT JOIN vectors ON vectors.id = chunk.id
-LEFT JOIN words ON words.id = chunk.id
 ORDER BY chunk.id"""
-_SIMILARITY_OF_OTHERS = """coalesce(vectors.similarity, (
+_SIMILARITY_OF_OTHERS = """coalesce(found.similarity, (
     SELECT 1 - (other.embedding <=> %(vector)s::halfvec) FROM knowledge_chunkembedding other
     WHERE other.chunk_id = chunk.id AND other.is_live
       AND other.model = %(model)s AND other.dimensions = %(dimensions)s))"""
