@@ -18,6 +18,7 @@ import websockets
 
 from benchmarks.paced_provider import TOKENS_PER_SECOND
 
+MEMBERS, PASSAGES = 13, 300
 DIMENSIONS, EMBEDDING_MODEL, CHAT_MODEL = 1536, "text-embedding-3-large", "gpt-4.1"
 
 
@@ -34,6 +35,67 @@ class Heard:
     @property
     def tokens_per_second(self) -> float:
         return (self.tokens - 1) / (self.last_token - self.first_token)
+
+
+class Members:
+    """People with cookies, and conversations that nobody has used yet."""
+
+    def __init__(self) -> None:
+        from django.conf import settings
+        from django.test import Client
+
+        from cloneai.accounts.models import User
+
+        self.cookies = []
+        self.users = [User.objects.create_user(email=f"m{n}@example.com") for n in range(MEMBERS)]
+        for user in self.users:
+            client = Client()
+            client.force_login(user)
+            name = settings.SESSION_COOKIE_NAME
+            self.cookies.append(f"{name}={client.cookies[name].value}")
+        self.clone = make_clone(owner=self.users[0])
+
+    def seats(self, count: int) -> list[dict[str, Any]]:
+        """New conversations with their member's cookie, in turn."""
+        from chat.models import ChatSession
+
+        sessions = ChatSession.objects.bulk_create(
+            ChatSession(clone=self.clone, user=self.users[n % MEMBERS]) for n in range(count)
+        )
+        return [
+            {"session_id": session.pk, "cookie": self.cookies[n % MEMBERS]}
+            for n, session in enumerate(sessions)
+        ]
+
+
+def make_clone(*, owner: Any) -> Any:
+    """A clone with `PASSAGES` passages, through the real pipeline."""
+    from django.core.files.base import ContentFile
+
+    from clones.models import Clone, Visibility
+    from knowledge.ingestion import ingest_document
+    from knowledge.uploads import create_document
+
+    clone = Clone.objects.create(
+        owner=owner,
+        name="Ada Berg",
+        slug="ada",
+        visibility=Visibility.PUBLIC,
+        chunk_tokens=100,
+        chunk_overlap_tokens=0,
+        daily_cost_limit_usd=None,
+    )
+    text = "\n\n".join(
+        f"# Part {number}\n\nBegin each one-on-one number {number} with a question. "
+        + "Then listen to what they say about it. " * 7
+        for number in range(PASSAGES)
+    )
+    file = ContentFile(text.encode(), name="book.md")
+    document = create_document(clone=clone, file=file, file_name="book.md", uploaded_by=owner)
+    ingest_document(document_id=document.pk)
+    document.refresh_from_db()
+    assert document.chunk_count >= PASSAGES / 2, (document.status, document.error_message)
+    return clone
 
 
 @contextmanager

@@ -30,6 +30,7 @@ NOT_BENCHMARKS = {
     "bare_consumer",
     "chat_clients",
     "fault_members",
+    "chat_costs",
     "harness",
     "ingestion_setup",
     "paced_provider",
