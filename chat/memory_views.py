@@ -39,7 +39,7 @@ def memory(request: MemberRequest) -> HttpResponse:
     context = {
         "clones": shown,
         "is_paused": MemoryPause.objects.filter(user=request.user, clone=None).exists(),
-        "max_tokens": MAX_RECALLED_TOKENS,
+        "max_words": MAX_RECALLED_TOKENS * 3 // 4,  # what a token is on average
         "max_chars": MAX_MEMORY_CHARS,
         "editing": request.GET.get("edit", ""),
     }
