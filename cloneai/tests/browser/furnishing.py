@@ -7,7 +7,7 @@ from cloneai.tests.browser.conftest import Product
 CODE = """
 import json
 from django.utils import timezone
-from chat.models import ChatSession, Citation, GapQuestion, KnowledgeGap, Message, SessionSummary
+from chat.models import ChatSession, Citation, GapQuestion, KnowledgeGap, Memory, Message, SessionSummary
 from cloneai.accounts.models import ApiKey, User
 from clones.models import Clone
 from knowledge.models import Chunk
@@ -75,6 +75,15 @@ SessionSummary.objects.create(
         "overall_assessment": "A good start.",
     },
 )
+for kind, state, text in (
+    ("user_goals", "candidate", "Wants to lead a team by spring."),
+    ("user_preferences", "confirmed", "Likes short answers with one example."),
+    ("context_to_remember", "superseded", "Finds feedback hard to give."),
+):
+    Memory.objects.create(
+        user=member, clone=mara, message=asked, kind=kind, state=state, text=text, quote=text, confidence=0.8,
+        fingerprint=text,
+    )
 empty = ChatSession.objects.create(clone=mara, user=member)
 print(json.dumps({
     "open": str(open_.pk), "ended": str(ended.pk), "empty": str(empty.pk), "asked": str(asked.pk),
@@ -121,6 +130,7 @@ def furnish(product: Product) -> list[Place]:
         "api-keys": "/account/api-keys/",
         "email": "/accounts/email/",
         "password": "/accounts/password/change/",
+        "second-factor": "/accounts/2fa/",
         "logout": "/accounts/logout/",
     }
     for_expert = {
