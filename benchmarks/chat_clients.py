@@ -186,7 +186,7 @@ async def ask_bare(client: Any, *, tokens: int) -> Heard:
     return Heard(first_token=first, last_token=last, tokens=tokens)
 
 
-async def ask_many(questions: list[Any], *, spread_seconds: float = 1.0) -> list[Heard]:
+async def ask_many(questions: list[Any], *, spread_seconds: float) -> list[Heard]:
     """All at once, begun within `spread_seconds` of each other, as people do."""
 
     async def later(number: int, question: Any) -> Heard:

@@ -70,7 +70,9 @@ def measure_memory(
             seats = await asyncio.to_thread(members.seats, IDLE + WARM_UP_SOCKETS)
             async with open_sockets(host=host, seats=seats[:WARM_UP_SOCKETS]) as links:
                 if is_asked:
-                    await ask_many([ask_by_socket(link, tokens=WARM_UP_TOKENS) for link in links])
+                    await ask_many(
+                        [ask_by_socket(link, tokens=WARM_UP_TOKENS) for link in links], spread_seconds=5
+                    )
                 await asyncio.sleep(1)
                 before = psutil.Process(pid).memory_info().rss
                 async with open_sockets(host=host, seats=seats[WARM_UP_SOCKETS:]):
