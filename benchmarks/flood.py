@@ -113,9 +113,15 @@ async def listen(links: list[Any]) -> list[float]:
 async def flood(*, host: str, session_id: str, cookie: str) -> int:
     """Opens the sockets and sends; returns how many the server closed as too many."""
 
+    async def read(link: Any) -> None:
+        async for _frame in link:  # who does not read is not told that the socket is closed
+            pass
+
     async def send() -> int:
         try:
             async with open_socket(host=host, session_id=session_id, cookie=cookie) as link:
+                reading = asyncio.create_task(read(link))
+                reading.add_done_callback(lambda done: done.cancelled() or done.exception())
                 while True:
                     begun_at = time.perf_counter()
                     for _ in range(FRAMES_PER_SECOND // 10):

@@ -76,7 +76,7 @@ def count_sockets() -> int:
 class ChatConsumer(AsyncWebsocketConsumer):
     """See `contracts.md` for frames and close codes."""
 
-    is_counted = False
+    is_counted = is_flooded = False
     watched: Watched | None = None
     checker: asyncio.Task[Any] | None = None
 
@@ -157,7 +157,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
         now = time.monotonic()
         self.last_frame_at = now
         if len(self.recent_frames) == MAX_FRAMES and now - self.recent_frames[0] < FRAMES_WINDOW_SECONDS:
-            await self.close(code=TOO_MANY)
+            if not self.is_flooded:  # what was read with the frame too many still arrives
+                self.is_flooded = True
+                await self.close(code=TOO_MANY)
             return
         self.recent_frames.append(now)
         if text_data is None or len(text_data) > MAX_FRAME_BYTES or len(text_data.encode()) > MAX_FRAME_BYTES:

@@ -14,30 +14,35 @@ from django.core.asgi import get_asgi_application
 http_application = get_asgi_application()
 
 # What follows needs the apps that the line above has loaded.
-from channels.auth import AuthMiddlewareStack
+from channels.auth import AuthMiddleware
 from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.sessions import CookieMiddleware, SessionMiddleware
 
 from billing.metering import load_client
+from chat.consumers import TOO_MANY
 from chat.routing import websocket_urlpatterns
+from chat.socket_limits import LimitedSockets
 from chat.streaming import interrupt_running_answers
 from cloneai import daphne_requests
 from cloneai.edge import LimitedBodies, RecordedRequests
 from cloneai.origins import AllowedOriginValidator
 from cloneai.shutdown import run_before_shutdown
-from cloneai.slow_clients import drop_slow_clients
+from cloneai.slow_clients import drop_slow_clients, stop_listening_to_flooders
 from cloneai.startup import refuse_unsafe_start, start_sentry
 
 refuse_unsafe_start()
 start_sentry()
 run_before_shutdown(interrupt_running_answers)
 drop_slow_clients()
+stop_listening_to_flooders(code=TOO_MANY)
 Thread(target=load_client, name="load-client", daemon=True).start()  # the first pages need not wait for it
 daphne_requests.install()
+known_people = SessionMiddleware(AuthMiddleware(URLRouter(websocket_urlpatterns)))
 application = RecordedRequests(
     ProtocolTypeRouter(
         {
             "http": LimitedBodies(http_application),
-            "websocket": AllowedOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
+            "websocket": AllowedOriginValidator(CookieMiddleware(LimitedSockets(known_people))),
         }
     )
 )
