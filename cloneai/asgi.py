@@ -27,14 +27,14 @@ from cloneai import daphne_requests
 from cloneai.edge import LimitedBodies, RecordedRequests
 from cloneai.origins import AllowedOriginValidator
 from cloneai.shutdown import run_before_shutdown
-from cloneai.slow_clients import drop_slow_clients, stop_listening_to_flooders
+from cloneai.slow_clients import cut_floods, drop_slow_clients
 from cloneai.startup import refuse_unsafe_start, start_sentry
 
 refuse_unsafe_start()
 start_sentry()
 run_before_shutdown(interrupt_running_answers)
 drop_slow_clients()
-stop_listening_to_flooders(code=TOO_MANY)
+cut_floods(code=TOO_MANY)
 Thread(target=load_client, name="load-client", daemon=True).start()  # the first pages need not wait for it
 daphne_requests.install()
 known_people = SessionMiddleware(AuthMiddleware(URLRouter(websocket_urlpatterns)))

@@ -1,8 +1,7 @@
 """Bounds what a client can make the server keep: frames that it does not take, and frames that it sends without end.
 
 Daphne hands every frame to Twisted, which keeps without a bound what the client's machine does not take. A client that
-was dropped comes back and resumes. Daphne also goes on reading, parsing and delivering what a socket sends after it was
-closed for sending too much.
+was dropped comes back and resumes. It also parses and keeps without a bound what a client sends.
 """
 
 import logging
@@ -11,6 +10,7 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 MOST_WAITING_BYTES = 1024 * 1024  # of frames that a client has not taken yet; the longest answer is far below
+MOST_WAITING_FRAMES = 64  # that the application has not taken yet; it allows 40 in ten seconds
 
 
 def drop_slow_clients() -> None:
@@ -20,6 +20,8 @@ def drop_slow_clients() -> None:
     send = WebSocketProtocol.serverSend
 
     def send_or_drop(self: Any, content: str | bytes, binary: bool = False) -> None:
+        if self.state not in (self.STATE_CONNECTING, self.STATE_OPEN):
+            return  # closed meanwhile; Autobahn would raise
         if count_waiting_bytes(self.transport) > MOST_WAITING_BYTES:
             logger.info("A client that takes its frames too slowly was dropped: %s", self.path)
             self.dropConnection(abort=True)
@@ -29,8 +31,13 @@ def drop_slow_clients() -> None:
     WebSocketProtocol.serverSend = send_or_drop
 
 
-def stop_listening_to_flooders(*, code: int) -> None:
-    """From now on Daphne reads no more of a socket that was closed with `code`; a second later its line is cut."""
+def cut_floods(*, code: int) -> None:
+    """From now on Daphne closes a socket with `code` when more than `MOST_WAITING_FRAMES` wait for the application.
+
+    A socket that was closed with `code`, here or by the application, is not read any more, and its line is cut a second
+    later. The application takes one frame of a socket at a time, while Daphne parses all that a read brought: without
+    this a flood is parsed and kept long before the application can tell it.
+    """
     from daphne.ws_protocol import WebSocketProtocol
 
     close, take = WebSocketProtocol.serverClose, WebSocketProtocol.onMessage
@@ -39,13 +46,20 @@ def stop_listening_to_flooders(*, code: int) -> None:
         close(self, **reason)
         if reason.get("code") == code:
             self.transport.pauseProducing()
+            self.data = b""  # what Autobahn has not parsed yet
+            while not self.application_queue.empty():
+                self.application_queue.get_nowait()
 
-    def take_while_open(self: Any, payload: bytes, is_binary: bool) -> None:
-        if self.state == self.STATE_OPEN:
-            take(self, payload, is_binary)
+    def take_while_few_wait(self: Any, payload: bytes, is_binary: bool) -> None:
+        if self.state != self.STATE_OPEN:
+            return
+        take(self, payload, is_binary)
+        if self.application_queue.qsize() > MOST_WAITING_FRAMES:
+            logger.info("A client that sends too many frames was dropped: %s", self.path)
+            self.serverClose(code=code)
 
     WebSocketProtocol.serverClose = close_and_stop_reading
-    WebSocketProtocol.onMessage = take_while_open
+    WebSocketProtocol.onMessage = take_while_few_wait
 
 
 def count_waiting_bytes(transport: Any) -> int:
