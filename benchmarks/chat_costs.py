@@ -1,6 +1,7 @@
 """What an answer costs the database, and what sockets cost the web process: for `benchmarks.chat`."""
 
 import asyncio
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,9 +44,10 @@ def statements_logged() -> Iterator[list[str]]:
         yield lines
         time.sleep(0.5)
         text = log.read_bytes()[start:].decode(errors="replace")
-        lines += [
-            line for line in text.splitlines() if "LOG:  statement:" in line or "LOG:  execute " in line
-        ]
+        entries = re.split(
+            r"^(?=\d{4}-\d\d-\d\d )", text, flags=re.MULTILINE
+        )  # a statement may have many lines
+        lines += [entry for entry in entries if "LOG:  statement:" in entry or "LOG:  execute " in entry]
         cursor.execute("ALTER SYSTEM RESET log_statement")
         cursor.execute("SELECT pg_reload_conf()")
 
