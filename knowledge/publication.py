@@ -10,7 +10,7 @@ from functools import partial
 
 from django.core.files.storage import default_storage
 from django.db import transaction
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Exists, OuterRef, Q, Sum
 from django.utils import timezone
 
 from clones.models import Clone
@@ -59,8 +59,9 @@ def _switch_when_complete(*, clone: Clone, model: EmbeddingModel) -> bool:
     vectors = ChunkEmbedding.objects.filter(clone=clone)
     if (clone.embedding_model, clone.embedding_dimensions) == (model.name, model.dimensions):
         return True
-    live = Chunk.objects.filter(clone=clone, is_live=True)
-    if live.exclude(pk__in=vectors.filter(of_model).values("chunk_id")).exists():
+    # Not `pk__in`: without fresh statistics PostgreSQL looks through all vectors for each passage.
+    has_vector = Exists(vectors.filter(of_model, chunk=OuterRef("pk")))
+    if Chunk.objects.filter(~has_vector, clone=clone, is_live=True).exists():
         return False
     vectors.exclude(of_model).delete()
     vectors.filter(of_model, chunk__is_live=True).update(is_live=True)
