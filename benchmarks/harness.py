@@ -33,6 +33,8 @@ NOT_BENCHMARKS = {
     "chat_costs",
     "harness",
     "ingestion_setup",
+    "load_people",
+    "plots",
     "paced_provider",
     "vector_provider",
     "zero_latency",
