@@ -19,7 +19,11 @@ from knowledge.models import DocumentPage
 from knowledge.retrieval import Passage
 
 MARKER = re.compile(r"\[\s*(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\s*\]")
-OPEN_MARKER = re.compile(r"[ \t]*(\[[\d\s,;]{0,24})?$")
+OPEN_MARKER = re.compile(r"[ \t]*(\[*\[[\d\s,;]{0,24})?$")
+OPEN_MARKER_CHARS = 32
+# Behind these, something stays in a marker's place: without it, what stood around it would make a run of backticks, an
+# escape or a marker.
+JOINING = re.compile(r"(?:[`\\]|\[[\d\s,;]*)$")
 
 PageStarts = dict[UUID, list[tuple[int, int]]]
 
@@ -31,33 +35,43 @@ class MarkerFilter:
     passage_count: int
     numbers: dict[int, int] = field(default_factory=dict)
     _held: str = ""
+    _before: str = ""  # the end of what was there already, as it came
     _code: CodeSpans = field(default_factory=CodeSpans)
 
     def push(self, text: str) -> str:
         """Text that is safe to show now; an unfinished marker, and blanks before it, are held back."""
-        pending = self._held + text
-        cut = OPEN_MARKER.search(pending)
-        end = cut.start() if cut else len(pending)
-        # A run of backticks may go on in the next piece, so its length is not known yet.
-        end = min(end, len(pending.rstrip("`")))
-        self._held = pending[end:]
-        return self._rewrite(pending[:end])
+        return "".join(self._show(part, is_code) for part, is_code in self._code.push(text))
 
     def flush(self) -> str:
-        held, self._held = self._held, ""
-        return self._rewrite(held)
+        shown = "".join(self._show(part, is_code) for part, is_code in self._code.flush())
+        return shown + self._release()
 
-    def _rewrite(self, text: str) -> str:
-        return "".join(part if is_code else self._renumber(part) for part, is_code in self._code.split(text))
+    def _show(self, part: str, is_code: bool) -> str:
+        if is_code:
+            released = self._release()
+            self._before = part[-1]
+            return released + part
+        pending = self._held + part
+        cut = OPEN_MARKER.search(pending)
+        end = cut.start() if cut else len(pending)
+        self._held = pending[end:]
+        return self._renumber(pending[:end])
+
+    def _release(self) -> str:
+        held, self._held = self._held, ""
+        return self._renumber(held)
 
     def _renumber(self, text: str) -> str:
-        return re.sub(r"([ \t]*)" + MARKER.pattern, self._replace, text)
+        shown = re.sub(r"([ \t]*\[*)" + MARKER.pattern, self._replace, text)
+        self._before = (self._before + text)[-OPEN_MARKER_CHARS:]
+        return shown
 
     def _replace(self, match: re.Match[str]) -> str:
         cited = [int(number) for number in re.findall(r"\d+", match[2])]
         valid = [number for number in dict.fromkeys(cited) if 1 <= number <= self.passage_count]
         if not valid:
-            return ""
+            before = self._before + match.string[: match.start()]
+            return " … " if JOINING.search(before) else ""
         return match[1] + "".join(
             f"[{self.numbers.setdefault(number, len(self.numbers) + 1)}]" for number in valid
         )

@@ -1,13 +1,16 @@
 """Markers in streams: whatever way the text is cut, the reader sees the same, and never an invalid marker."""
 
 import re
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it.token import Token
 
 from chat.citations import MarkerFilter
+from chat.markdown import _parser
 
 
 def run_filter(pieces: list[str], *, passage_count: int) -> tuple[str, MarkerFilter]:
@@ -31,6 +34,16 @@ def test_markers_are_numbered_in_order_of_first_use() -> None:
         ("Both [2; 9] say so.", "Both [1] say so."),
         ("Use `list[1]` here.", "Use `list[1]` here."),
         ("```\na[7]\n```\nand [7].", "```\na[7]\n```\nand."),
+        ("A stray ` does not hide [9].", "A stray ` does not hide."),
+        ("A stray ``` does not hide [2]", "A stray ``` does not hide [1]"),
+        ("``` [9]\nx[7]\n", "``` … \nx[7]\n"),
+        ("Odd `` runs ` hide [7]\nnothing `", "Odd `` runs ` hide\nnothing `"),
+        ("Escaped \\` is no code [9] `", "Escaped \\` is no code `"),
+        ("| `a | [9] ` |", "| `a | ` |"),
+        ("> ```\n> a[7]\n\nand [7].", "> ```\n> a[7]\n\nand."),
+        ("- ```\n  a[7]\n  ```\n- and [7].", "- ```\n  a[7]\n  ```\n- and."),
+        ("Nested [[9]9] or [[2]].", "Nested9] or [[1]]."),
+        ("`a[9]`[9]`", "`a[9]` … `"),
         ("An array [a] and [1a] stay.", "An array [a] and [1a] stay."),
         ("Open [1", "Open [1"),
     ],
@@ -39,7 +52,7 @@ def test_invalid_markers_vanish_and_others_are_understood(text: str, expected: s
     assert run_filter([text], passage_count=2)[0] == expected
 
 
-TEXTS = st.text(alphabet="ab [],;0123`\n.", max_size=60)
+TEXTS = st.text(alphabet="ab [],;0123`\n.|>- ~\\\\", max_size=60)
 
 
 @given(text=TEXTS, cuts=st.lists(st.integers(0, 60), max_size=12))
@@ -50,7 +63,14 @@ def test_the_way_a_stream_is_cut_does_not_matter(text: str, cuts: list[int]) -> 
 
 
 @given(text=TEXTS)
-def test_no_invalid_marker_is_ever_shown(text: str) -> None:
+def test_no_invalid_marker_is_ever_shown_outside_of_code(text: str) -> None:
     shown, markers = run_filter(list(text), passage_count=2)
-    outside_code = re.split(r"`", shown)[0]
-    assert all(int(number) in markers.numbers.values() for number in re.findall(r"\[(\d+)\]", outside_code))
+    read = "".join(_find_text(_parser.parse(shown)))
+    assert all(int(number) in markers.numbers.values() for number in re.findall(r"\[(\d+)\]", read))
+
+
+def _find_text(tokens: Sequence[Token]) -> Iterator[str]:
+    for token in tokens:
+        if token.type in ("text", "softbreak", "hardbreak"):
+            yield token.content or "\n"
+        yield from _find_text(token.children or ())

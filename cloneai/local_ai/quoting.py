@@ -38,8 +38,9 @@ def write_run(*, run: Run) -> str:
 
 def quote_text(*, text: str, kind: str) -> str:
     """Make a sentence fit to stand alone: show cuts, and turn its own `[3]` into `(3)`, which is no
-    marker.
+    marker. Fences of code do not survive on one line.
     """
+    text = re.sub(r"\s*`{3,}\s*", " ", text).strip() or "…"
     text = re.sub(r"\[(\d[\d,;\s–-]*)\]", r"(\1)", text)
     words = text.split()
     if len(words) > MAX_QUOTED_WORDS:
