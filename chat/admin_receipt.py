@@ -48,11 +48,11 @@ def show_receipt(
         session=session,
         receipt=receipt,
         answer=answer,
-        answer_html=render_markdown(answer.content),
+        answer_html=render_markdown(answer.content, link_hosts=session.clone.link_hosts),
         calls=CostRecord.objects.filter(message_id=message_id).order_by("created_at"),
         unsupported=sum(not claim["is_supported"] for claim in receipt.claims),
         replay=replay,
-        replay_html=render_markdown(replay.text) if replay else "",
+        replay_html=render_markdown(replay.text, link_hosts=session.clone.link_hosts) if replay else "",
         replay_passages=list_passages(search=replay.search, given=replay.given) if replay else [],
         error=error,
     )

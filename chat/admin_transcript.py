@@ -1,5 +1,6 @@
 """A conversation as reviewers read it: messages with sources, figures and feedback, in pages."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -50,15 +51,15 @@ def load_page(*, session: ChatSession, number: str | None, with_replaced: bool) 
         messages = messages.filter(is_current=True)
     page_obj = Paginator(messages, MESSAGES_SHOWN).get_page(number)
     return TranscriptPage(
-        entries=[_build_entry(message) for message in page_obj],
+        entries=[_build_entry(message, link_hosts=session.clone.link_hosts) for message in page_obj],
         page_obj=page_obj,
         replaced_count=replaced_count,
         with_replaced=with_replaced,
     )
 
 
-def _build_entry(message: Message) -> Entry:
+def _build_entry(message: Message, *, link_hosts: Sequence[str]) -> Entry:
     is_answer = message.role == Role.ASSISTANT
     urls = {citation.number: citation.get_absolute_url() for citation in message.citations.all()}
-    html = render_markdown(message.content, source_urls=urls) if is_answer else ""
+    html = render_markdown(message.content, source_urls=urls, link_hosts=link_hosts) if is_answer else ""
     return Entry(message=message, html=html, is_answer=is_answer)

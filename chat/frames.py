@@ -97,7 +97,7 @@ def missed_frames(*, answer: Message, after_seq: int) -> list[Frame]:
     Queries the citations.
     """
     urls = find_source_urls(list(answer.citations.all()))
-    rendering = MarkdownStream()
+    rendering = MarkdownStream(link_hosts=answer.session.clone.link_hosts)
     frames = []
     for seq, (start, end) in enumerate(pairwise([0, *answer.chunk_ends])):
         content = answer.content[start:end]
@@ -175,7 +175,11 @@ def find_source_urls(citations: Sequence[Citation]) -> dict[int, str]:
 
 def render_answer(answer: Message, citations: Sequence[Citation]) -> SafeString:
     """The answer's Markdown as safe HTML, its markers linked to their sources."""
-    return render_markdown(answer.content, source_urls=find_source_urls(citations))
+    return render_markdown(
+        answer.content,
+        source_urls=find_source_urls(citations),
+        link_hosts=answer.session.clone.link_hosts,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +195,8 @@ class RunningText:
 
 
 def render_running(answer: Message, citations: Sequence[Citation]) -> RunningText:
-    blocks = MarkdownStream().push(answer.content, source_urls=find_source_urls(citations))
+    rendering = MarkdownStream(link_hosts=answer.session.clone.link_hosts)
+    blocks = rendering.push(answer.content, source_urls=find_source_urls(citations))
     units = answer.content.encode("utf-16-le", "surrogatepass")
     rest = units[2 * blocks[-1].end if blocks else 0 :]
     return RunningText(

@@ -87,7 +87,7 @@ async def interrupt_running_answers() -> None:
 class AnswerWriter:
     """The one writer of a running answer; use as `async with`. `text` is what has been written so far."""
 
-    def __init__(self, *, answer_id: UUID, session_id: UUID) -> None:
+    def __init__(self, *, answer_id: UUID, session_id: UUID, link_hosts: Sequence[str] = ()) -> None:
         self.answer_id = answer_id
         self.session_id = session_id
         self.text = ""
@@ -95,7 +95,7 @@ class AnswerWriter:
         self.was_stopped = False
         self.was_shut_down = False
         self.sources: SourceKeeper | None = None
-        self._rendering = MarkdownStream()
+        self._rendering = MarkdownStream(link_hosts=link_hosts)
         self._blocks: dict[int, list[Block]] = {}
         self._stop = asyncio.Event()
         self._sent_at = 0.0

@@ -111,7 +111,8 @@ async def write_answer(task: WritingTask) -> None:
 async def _write_answer(task: WritingTask) -> None:
     answer = task.answer
     answer_id, session_id = answer.pk, answer.session_id
-    async with AnswerWriter(answer_id=answer_id, session_id=session_id) as writer:
+    link_hosts = answer.session.clone.link_hosts
+    async with AnswerWriter(answer_id=answer_id, session_id=session_id, link_hosts=link_hosts) as writer:
         draft = Draft(answer=answer, history=task.history, writer=writer)
         if task.new_question is not None:
             await send_to_session(session_id=session_id, frame=user_message_frame(task.new_question))

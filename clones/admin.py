@@ -57,6 +57,7 @@ class CloneAdmin(RoleAdmin):
                     "no_answer_text",
                     "temperature",
                     "max_output_tokens",
+                    "link_hosts",
                     "similarity_threshold",
                 ),
                 "description": "The defaults suit nearly every clone.",

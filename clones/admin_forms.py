@@ -8,7 +8,7 @@ from django.core.validators import validate_email
 from unfold.widgets import UnfoldAdminColorInputWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from cloneai.accounts.models import User
-from clones.models import MAX_HARD_RULES, Clone
+from clones.models import MAX_HARD_RULES, Clone, read_host
 from clones.slugs import find_free_slug
 
 MAX_INVITED = 200
@@ -78,6 +78,14 @@ class CloneForm(forms.ModelForm):  # type: ignore[type-arg]
         noun="rules",
         help_text=f"Up to {MAX_HARD_RULES} rules that the clone never breaks, one a line.",
     )
+    link_hosts = CommaListField(
+        label="Sites to link to",
+        max_items=20,
+        max_item_chars=120,
+        noun="sites",
+        help_text="Sites that answers may link to, separated by commas, for example mara.example. "
+        "Any other address is shown as text, so that nobody is led away by a text that found its way into an answer.",
+    )
     invited_emails = EmailListField(
         label="Invited people",
         max_items=MAX_INVITED,
@@ -107,6 +115,12 @@ class CloneForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean_slug(self) -> str:
         return self.cleaned_data.get("slug") or find_free_slug(name=self.cleaned_data.get("name", ""))
+
+    def clean_link_hosts(self) -> list[str]:
+        hosts = [read_host(text) for text in self.cleaned_data["link_hosts"]]
+        if "" in hosts:
+            raise forms.ValidationError("Give sites by their names, for example mara.example.")
+        return list(dict.fromkeys(hosts))
 
     def clean_invited_emails(self) -> list[User]:
         """People for the given addresses. An address is only ever confirmed to whoever already knows it."""

@@ -12,7 +12,7 @@ from cloneai.accounts.admin_access import record_action
 from cloneai.accounts.requests import MemberRequest
 from clones.changes import describe_changes
 from clones.deletion import delete_clone
-from clones.models import Clone, Visibility
+from clones.models import HOST, Clone, Visibility
 from clones.slugs import find_free_slug
 
 router = Router()
@@ -49,6 +49,7 @@ class OwnCloneOut(CloneOut):
     communication_style: str
     hard_rules: list[str]
     no_answer_text: str
+    link_hosts: list[str]
     temperature: float
     max_output_tokens: int
     similarity_threshold: float | None
@@ -62,6 +63,7 @@ class OwnCloneOut(CloneOut):
 CloneAnswer = Annotated[OwnCloneOut | CloneOut, Field(union_mode="left_to_right")]
 ABSENT: Any = None  # defaults are not checked, so that a null sent is told from nothing sent
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Host = Annotated[str, StringConstraints(max_length=120, pattern=f"^{HOST.pattern}$")]
 # Without Strict, pydantic takes false for 0, "1" for 1 and "yes" for true.
 Flag = Annotated[bool, Strict()]
 Whole = Annotated[int, Strict()]
@@ -84,6 +86,7 @@ class CloneFields(Schema, extra="forbid"):
     starter_questions: list[Words] = Field(ABSENT, max_length=6)
     hard_rules: list[Words] = Field(ABSENT, max_length=3)
     no_answer_text: Words = Field(ABSENT, max_length=600)
+    link_hosts: list[Host] = Field(ABSENT, max_length=20)
     visibility: Visibility = Field(ABSENT)
     is_strict: Flag = Field(ABSENT)
     temperature: Temperature = Field(ABSENT, ge=0, le=2, decimal_places=2)

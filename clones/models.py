@@ -1,5 +1,6 @@
 """The clone of an expert, and who may see or edit it."""
 
+import re
 from decimal import Decimal
 from typing import Any, Self
 
@@ -75,6 +76,15 @@ class CloneQuerySet(models.QuerySet["Clone"]):
         return Q(pk__in=Clone.invited_users.through.objects.filter(user=user).values("clone"))
 
 
+HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}")
+
+
+def read_host(text: str) -> str:
+    """The site's name in what somebody typed (`https://Mara.example/start` too); empty when there is none."""
+    host = text.strip().lower().split("://")[-1].split("/")[0].split(":")[0]
+    return host if HOST.fullmatch(host) else ""
+
+
 class Visibility(models.TextChoices):
     PRIVATE = "private", "Private: only people you invite"
     UNLISTED = "unlisted", "Unlisted: anybody with the link"
@@ -112,6 +122,13 @@ class Clone(models.Model):
         blank=True,
         size=MAX_HARD_RULES,
         help_text=f"Rules that the clone never breaks, at most {MAX_HARD_RULES}.",
+    )
+    link_hosts = ArrayField(
+        models.CharField(max_length=120),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="Sites that answers may link to, for example mara.example. Other addresses are shown as text.",
     )
     no_answer_text = models.TextField(
         max_length=600, default=DEFAULT_NO_ANSWER, help_text="Said when the material holds no answer."

@@ -7,10 +7,9 @@ import pytest
 from billing.metering import Payer
 from billing.prices import seed_prices
 from chat.context import build_context
-from chat.markdown import render_markdown
 from chat.prompts import PromptPassage, build_grounded_prompt, fence_passages
-from chat.rehearsals import Rehearsal, rehearse
-from chat.tests.injections import EVIL, INJECTIONS, SECRET
+from chat.rehearsals import rehearse
+from chat.tests.injections import INJECTIONS, SECRET, find_harm, obey
 from cloneai.threads import run_in_thread
 from clones.models import Clone
 from knowledge.models import Document
@@ -51,17 +50,9 @@ def test_at_most_three_hard_rules_and_they_stand_outside_the_fence(clone: Clone)
     assert prompt.index("No prices.") < prompt.index("<passages>\n<passage")
 
 
-def check_answer(rehearsal: Rehearsal) -> None:
-    """What is shown holds nothing foreign, whatever the documents and the question say."""
-    html = render_markdown(rehearsal.text, source_urls=dict.fromkeys(rehearsal.numbers.values(), "/s/"))
-    assert "<img" not in html
-    assert "<script" not in html
-    assert f'href="https://{EVIL}' not in html
-    assert SECRET not in rehearsal.text
-    shown = {int(number) for number in re.findall(r"\[(\d+)\]", rehearsal.text)}
-    assert shown <= set(rehearsal.numbers.values())
-    for message in rehearsal.prompt:
-        assert SECRET not in message.content
+@pytest.mark.parametrize("text", INJECTIONS)
+def test_model_that_obeys_puts_nothing_on_the_page(text: str):
+    assert find_harm(obey(text)) == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -80,4 +71,4 @@ async def test_hostile_documents_and_questions_change_nothing_that_is_shown(
     await run_in_thread(prepare)
     payer = Payer(user_id=None, clone_id=clone.pk)
     for question in (QUESTION, *INJECTIONS[3::10]):
-        check_answer(await rehearse(clone=clone, question=question, payer=payer))
+        assert find_harm(await rehearse(clone=clone, question=question, payer=payer)) == []

@@ -58,7 +58,34 @@ def test_nothing_active_gets_through(payload: str) -> None:
 
 
 def test_links_leave_without_referrer_and_rank() -> None:
-    assert 'rel="noopener noreferrer nofollow ugc"' in render_markdown("[a](https://example.org/)")
+    html = render_markdown("[a](https://example.org/)", link_hosts=["example.org"])
+    assert 'rel="noopener noreferrer nofollow ugc"' in html
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("[here](https://evil.example/login)", "here (https://evil.example/login)"),
+        ("[**here**](https://evil.example/)", "<strong>here</strong> (https://evil.example/)"),
+        ("<https://evil.example/a>", "https://evil.example/a"),
+        ("[us](mailto:a@evil.example)", "us (mailto:a@evil.example)"),
+        ("[x](https://mara.example.evil.example/)", "x (https://mara.example.evil.example/)"),
+        ("[x](https://mara.example@evil.example/)", "x (https://mara.example@evil.example/)"),
+        (r"[x](https://mara.example\\@evil.example/)", "x (https://mara.example%5C@evil.example/)"),
+        ("[x](https://notmara.example/)", "x (https://notmara.example/)"),
+    ],
+)
+def test_links_to_other_sites_are_text_that_shows_where_they_lead(text: str, shown: str) -> None:
+    html = render_markdown(text, link_hosts=["mara.example"])
+    assert "<a" not in html
+    assert shown in html
+
+
+@pytest.mark.parametrize(
+    "address", ["https://mara.example/", "http://www.MARA.example/a?b=c", "mailto:me@mara.example"]
+)
+def test_links_to_sites_that_the_expert_allows_stay_links(address: str) -> None:
+    assert "<a href=" in render_markdown(f"[x]({address})", link_hosts=["mara.example"])
 
 
 def test_markers_with_a_source_become_links_and_others_stay_text() -> None:

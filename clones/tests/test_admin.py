@@ -103,12 +103,14 @@ def test_lists_are_edited_as_text(client: Client, expert: User, clone: Clone):
         "expertise_areas": "sleep,  stress , ,sleep",
         "starter_questions": "How do I start?\r\n\r\nWhat is stress, really?\r\n",
         "hard_rules": "Never diagnose\nNever mention prices",
+        "link_hosts": "https://Mara.example/start, mara.example, shop.example:8080",
     }
     assert post(client, change_url(clone), **fields) == {}
     clone.refresh_from_db()
     assert clone.expertise_areas == ["sleep", "stress"]
     assert clone.starter_questions == ["How do I start?", "What is stress, really?"]
     assert clone.hard_rules == ["Never diagnose", "Never mention prices"]
+    assert clone.link_hosts == ["mara.example", "shop.example"]
     page = client.get(change_url(clone)).content.decode()
     assert "sleep, stress" in page
     assert "Never diagnose\nNever mention prices" in page
@@ -122,6 +124,7 @@ def test_lists_are_edited_as_text(client: Client, expert: User, clone: Clone):
         ("starter_questions", "x" * 161, "too long: 161 characters, at most 160"),
         ("expertise_areas", "y" * 61, "too long: 61 characters, at most 60"),
         ("chunk_overlap_tokens", "1000", "The overlap must be smaller than the passage."),
+        ("link_hosts", "mara.example, two words", "Give sites by their names, for example mara.example."),
         ("invited_emails", "not-an-address", "Not an e-mail address: not-an-address."),
         ("invited_emails", "nobody@example.com", "Nobody can be invited as nobody@example.com."),
     ],

@@ -58,6 +58,8 @@ def test_null_clears_the_threshold_and_absence_keeps_it(owner: Client, clone: Cl
     "fields",
     [
         {"name": None},
+        {"link_hosts": ["https://mara.example/"]},
+        {"link_hosts": ["mara.example\n"]},
         {"name": "   "},
         {"no_answer_text": " \n "},
         {"temperature": None},
