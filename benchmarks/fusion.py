@@ -15,6 +15,7 @@ from benchmarks.harness import Result
 
 DEPTH = 100
 LEAST_OF_BM25 = 0.94
+LEAST_GAIN = 1.02
 Order = Sequence[int]
 Judged = Mapping[int, float]
 
@@ -48,13 +49,13 @@ def run() -> Result:
         question="is the fused order at least as good as the better of its two lists?",
         ratio=min(ratios),
         ratio_of="nDCG@10 fused / better list, at the worst corpus (promised: 1)",
-        is_good=min(ratios) >= 1.0 and words_ratio >= LEAST_OF_BM25,
+        is_good=min(ratios) >= 1.0 and words_ratio >= LEAST_OF_BM25 and more[0] >= LEAST_GAIN,
         columns=("corpus", "order", "nDCG@10", f"recall@{DEPTH}"),
         rows=rows,
         notes=(
             f"words / BM25 on cranfield: {words_ratio:.3f} (promised: {LEAST_OF_BM25}).",
             f"recall@{DEPTH} fused / better list: {', '.join(f'{value:.3f}' for value in more)} "
-            "(the corpora of chunking/ have fewer passages than that: all are found).",
+            f"(promised on cranfield: {LEAST_GAIN}; the corpora of chunking/ have fewer passages: all are found).",
         ),
         figures={"ratios": ratios, "words_of_bm25": words_ratio, "recall_gains": more},
     )

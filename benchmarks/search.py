@@ -161,11 +161,13 @@ def scan(clone: Any, asked: Any, *, dimensions: int) -> set[int]:
     """The vector part of the search's statement, as `knowledge.candidates` has it."""
     from django.db import connection
 
+    from knowledge.candidates import vector_literal
+
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT chunk_id FROM knowledge_chunkembedding WHERE clone_id = %s AND is_live AND model = 'bench' "
             "AND dimensions = %s ORDER BY embedding <=> %s::halfvec LIMIT %s",
-            [clone.pk, dimensions, _literal(asked), K],
+            [clone.pk, dimensions, vector_literal(asked.tolist()), K],
         )
         return {key for (key,) in cursor.fetchall()}
 
@@ -198,7 +200,3 @@ def timed(work: Callable[[Any], set[int]], asked: Any) -> tuple[list[set[int]], 
 
 def share(expected: list[set[int]], found: list[set[int]]) -> float:
     return sum(len(one & other) for one, other in zip(expected, found, strict=True)) / (K * len(expected))
-
-
-def _literal(vector: Any) -> str:
-    return "[" + ",".join(f"{value:.7g}" for value in vector.tolist()) + "]"

@@ -20,14 +20,17 @@ from knowledge.vector_index import EF_SEARCH, find_index
 
 MAX_TERMS = 64
 
-# Reading a passage's lexemes is the dear part: the best by presence alone are found first, then weighed.
+# Reading a passage's lexemes is the dear part: the best by presence alone are found first, then weighed. Who holds a
+# word is asked of the index `chunk_words_by_clone`, written as it is there, which tells without reading a row.
 _TERMS = r"""
 WITH terms AS MATERIALIZED (
     SELECT lexeme, ('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''')::tsquery AS term
     FROM unnest(to_tsvector(%(language)s::regconfig, %(query)s)) LIMIT %(max_terms)s
 ), hits AS MATERIALIZED (
-    SELECT chunk.id, terms.lexeme, power(chunk.token_count, 0.3)::float AS length
-    FROM terms JOIN knowledge_chunk chunk ON chunk.search_vector @@ terms.term
+    SELECT chunk.id, terms.lexeme, power(chunk.token_count::float, 0.33::float) AS length
+    FROM terms JOIN knowledge_chunk chunk
+      ON (chunk.search_vector || array_to_tsvector(ARRAY['clone ' || chunk.clone_id::text]))
+         @@ (terms.term && %(own)s::tsquery)
     WHERE chunk.clone_id = %(clone)s AND chunk.is_live
 ), live AS MATERIALIZED (
     SELECT count(*) AS passages FROM knowledge_chunk WHERE clone_id = %(clone)s AND is_live
@@ -41,19 +44,24 @@ WITH terms AS MATERIALIZED (
     GROUP BY hits.id ORDER BY sum(idf.weight) / min(hits.length) DESC, hits.id LIMIT 4 * %(depth)s
 )"""
 
-_VECTORS = """, vectors AS MATERIALIZED (
-    SELECT chunk_id AS id, 1 - (embedding <=> %(vector)s::halfvec) AS similarity
+# The question's vector is written once, as a long literal, and read once.
+_VECTORS = """, asked AS MATERIALIZED (
+    SELECT %(vector)s::halfvec AS vector
+), vectors AS MATERIALIZED (
+    SELECT chunk_id AS id, 1 - (embedding <=> (SELECT vector FROM asked)) AS similarity
     FROM knowledge_chunkembedding
     WHERE clone_id = %(clone)s AND is_live AND model = %(model)s AND dimensions = %(dimensions)s
-    ORDER BY embedding <=> %(vector)s::halfvec LIMIT %(depth)s
+    ORDER BY embedding <=> (SELECT vector FROM asked) LIMIT %(depth)s
 )"""
 # Written like the index's own expression and predicate, so that the planner takes it.
-_INDEXED_VECTORS = """, vectors AS MATERIALIZED (
+_INDEXED_VECTORS = """, asked AS MATERIALIZED (
+    SELECT %(vector)s::halfvec({dimensions:d}) AS vector
+), vectors AS MATERIALIZED (
     SELECT chunk_id AS id,
-           1 - ((embedding::halfvec({dimensions:d})) <=> %(vector)s::halfvec({dimensions:d})) AS similarity
+           1 - ((embedding::halfvec({dimensions:d})) <=> (SELECT vector FROM asked)) AS similarity
     FROM knowledge_chunkembedding
     WHERE clone_id = %(clone)s AND is_live AND model = %(model)s AND dimensions = %(dimensions)s
-    ORDER BY (embedding::halfvec({dimensions:d})) <=> %(vector)s::halfvec({dimensions:d}) LIMIT %(depth)s
+    ORDER BY (embedding::halfvec({dimensions:d})) <=> (SELECT vector FROM asked) LIMIT %(depth)s
 )"""
 _INDEX_SETTINGS = (
     "SELECT set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', %s, true), "
@@ -87,7 +95,7 @@ JOIN knowledge_chunk chunk ON chunk.id = found.id AND chunk.clone_id = %(clone)s
 JOIN knowledge_document document ON document.id = chunk.document_id AND document.live_version = chunk.version
 ORDER BY chunk.id"""
 _SIMILARITY_OF_OTHERS = """coalesce(found.similarity, (
-    SELECT 1 - (other.embedding <=> %(vector)s::halfvec) FROM knowledge_chunkembedding other
+    SELECT 1 - (other.embedding <=> (SELECT vector FROM asked)) FROM knowledge_chunkembedding other
     WHERE other.chunk_id = chunk.id AND other.is_live
       AND other.model = %(model)s AND other.dimensions = %(dimensions)s))"""
 
@@ -109,6 +117,11 @@ class Candidate:
     similarity: float | None
     word_share: float
     word_rank: float
+
+
+def vector_literal(vector: Sequence[float]) -> str:
+    """As pgvector reads it. Five digits are more than the eleven bits of a `halfvec` hold."""
+    return f"[{('%.5g,' * len(vector) % tuple(vector))[:-1]}]"
 
 
 _COLUMNS = tuple(field.name for field in fields(Candidate))
@@ -135,10 +148,11 @@ def find_candidates(
     sql = _TERMS + dense + _WORDS + _RESULT.format(similarity=similarity)
     parameters: dict[str, str | int | None] = {
         "clone": clone_id,
+        "own": f"'clone {clone_id:d}'",
         "language": language,
         "query": query,
         "max_terms": MAX_TERMS,
-        "vector": None if vector is None else "[" + ",".join(f"{value:.7g}" for value in vector) + "]",
+        "vector": None if vector is None else vector_literal(vector),
         "model": model.name,
         "dimensions": model.dimensions,
         "depth": depth,

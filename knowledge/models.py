@@ -205,7 +205,20 @@ class Chunk(models.Model):
         ]
         indexes = [
             models.Index(fields=["clone"], condition=Q(is_live=True), name="chunk_live_by_clone"),
-            GinIndex(fields=["search_vector"], name="chunk_search_vector"),
+            # The clone's number is one more word of each passage, and one that no text can hold: a search for a word
+            # and this number reads the clone's own passages only, however many others hold the word.
+            GinIndex(
+                Func(
+                    F("search_vector"),
+                    Func(
+                        F("clone"), template="array_to_tsvector(ARRAY['clone ' || (%(expressions)s)::text])"
+                    ),
+                    arg_joiner=" || ",
+                    template="(%(expressions)s)",
+                ),
+                name="chunk_words_by_clone",
+                condition=Q(is_live=True),
+            ),
         ]
 
     def __str__(self) -> str:

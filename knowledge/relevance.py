@@ -4,7 +4,7 @@ Three figures per passage:
 - similarity: cosine of question and passage, -1 to 1; None where the passage has no vector of the live model;
 - word share: 0 to 1, how much of the question's words the passage holds, each weighed by how rare it is among
   the clone's passages (the idf of BM25) and by how often it stands there;
-- word rank: word share over the passage's length to the power of 0.3; for the order only.
+- word rank: word share over the passage's length to the power of 0.33; for the order only.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from knowledge.candidates import Candidate
 WORDS_IN_RELEVANCE = 0.5
 KEPT_BELOW_FLOOR = 0.5
 # The word list's share grows from its own to the highest while the best passage's word share grows from few to most.
-FEW_WORDS, MOST_WORDS, SURE_WORD_WEIGHT = 0.3, 0.6, 0.85
+FEW_WORDS, MOST_WORDS, SURE_WORD_WEIGHT = 0.3, 0.6, 0.75
 MOST_RELEVANT = 0.99  # nothing is certain: an expert's threshold of 1 uses nothing
 # The best three sentences of a passage on something else come about this close.
 CLOSENESS_BY_CHANCE = 0.29
@@ -66,7 +66,7 @@ class Calibration:
 CALIBRATIONS = {
     "local-wordllama-256": Calibration(
         floor=0.18,
-        word_weight=0.45,
+        word_weight=0.55,
         sure=0.60,
         phrasing_word_weight=0.8,
         same_sense=0.6,
@@ -114,11 +114,13 @@ def evidence_of(*, closeness: float) -> float:
 def fuse_scores(
     *, similarities: Sequence[float | None], word_ranks: Sequence[float], word_weight: float
 ) -> list[float]:
-    """One score each: the two figures relative to the best of their kind, weighted.
+    """One score each: where a passage stands between the worst and the best similarity, and its words relative to the
+    best, weighted.
 
     Scores are only comparable within one search. A passage without a vector counts by its words alone.
     """
-    best_similarity = max((value for value in similarities if value is not None), default=0.0)
+    known = [value for value in similarities if value is not None]
+    worst, best_similarity = min(known, default=0.0), max(known, default=0.0)
     best_rank = max(word_ranks, default=0.0)
     fused = []
     for similarity, rank in zip(similarities, word_ranks, strict=True):
@@ -126,7 +128,7 @@ def fuse_scores(
         if similarity is None:
             fused.append(words)
             continue
-        dense = similarity / best_similarity if best_similarity > 0 else similarity
+        dense = (similarity - worst) / (best_similarity - worst) if best_similarity > worst else 1.0
         fused.append((1 - word_weight) * dense + word_weight * words)
     return fused
 

@@ -3,14 +3,18 @@
 import asyncio
 import itertools
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
+from django.db import connection, transaction
 
 from billing.metering import MeteredCallError, Payer
 from billing.models import CostRecord, Purpose
 from billing.tests.fake_provider import FakeProvider, Handler
 from clones.models import Clone
+from knowledge.candidates import find_candidates
+from knowledge.embedding import EmbeddingModel
 from knowledge.leases import claim_document
 from knowledge.models import Chunk, ChunkEmbedding, Document, DocumentPage
 from knowledge.relevance import MOST_RELEVANT
@@ -221,3 +225,25 @@ def test_document_processed_again_answers_all_the_while(library: Clone):
     retry_document(document=document)
     claim_document(document_id=document.pk)
     assert "bedroom" in search(library, QUESTION).passages[0].content
+
+
+def test_words_are_looked_up_among_the_clone_s_own_passages_alone(library: Clone):
+    """The statement's expression must be the index's, to the letter; else every clone's passages are read."""
+    statements: list[tuple[str, Any]] = []
+
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        statements.append((sql, params))
+        return execute(sql, params, many, context)
+
+    model = EmbeddingModel(name=library.embedding_model, dimensions=library.embedding_dimensions)
+    with connection.execute_wrapper(note):
+        find_candidates(
+            clone_id=library.pk, language="english", query=QUESTION, vector=None, model=model, depth=5
+        )
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off")
+        sql, params = statements[-1]
+        cursor.execute(f"EXPLAIN {sql}", params)
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Bitmap Index Scan on chunk_words_by_clone" in plan
+    assert f"clone {library.pk}" in plan
