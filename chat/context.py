@@ -26,6 +26,8 @@ from knowledge.retrieval import Passage
 MAX_PASSAGES = 5
 PASSAGE_SHARE = 0.75
 RESERVED_FOR_RULES_TOKENS = 400
+PASSAGE_FRAME_TOKENS = 40  # number, title and page
+MESSAGE_FRAME_TOKENS = 4
 MAX_COUNTED_CHARS = 32_000
 
 SMALL_TALK = re.compile(
@@ -120,7 +122,7 @@ def _choose_passages(*, passages: Sequence[Passage], budget_tokens: int, model: 
     """The best passages that fit; one that is too long is passed over for the next."""
     chosen: list[Passage] = []
     for passage in passages:
-        tokens = count_tokens(passage.content, model=model) + 40
+        tokens = count_tokens(passage.content, model=model) + PASSAGE_FRAME_TOKENS
         if len(chosen) < MAX_PASSAGES and tokens <= budget_tokens:
             chosen.append(passage)
             budget_tokens -= tokens
@@ -131,7 +133,7 @@ def _choose_history(*, history: Sequence[ChatMessage], budget_tokens: int, model
     """The newest messages that fit, without a gap, beginning with one of the member."""
     chosen: list[ChatMessage] = []
     for message in reversed(history):
-        tokens = estimate_tokens(message.content, model=model) + 4
+        tokens = estimate_tokens(message.content, model=model) + MESSAGE_FRAME_TOKENS
         if tokens > budget_tokens:
             break
         chosen.insert(0, message)

@@ -6,8 +6,18 @@ import pytest
 from django.conf import settings
 
 from billing.metering import ChatMessage
-from chat.context import MAX_PASSAGES, build_context, is_small_talk
-from chat.prompts import PromptPassage, fence_passages
+from billing.tokens import count_tokens
+from chat.context import (
+    MAX_PASSAGES,
+    MESSAGE_FRAME_TOKENS,
+    PASSAGE_FRAME_TOKENS,
+    PASSAGE_SHARE,
+    RESERVED_FOR_RULES_TOKENS,
+    build_context,
+    is_small_talk,
+    max_question_tokens,
+)
+from chat.prompts import PromptPassage, build_persona, fence_passages
 from clones.models import Clone
 from knowledge.retrieval import Passage
 
@@ -93,3 +103,60 @@ def test_hard_rules_stand_outside_the_fence(persona: Clone) -> None:
     )
     system = context.messages[0].content
     assert system.index("Never give medical advice.") < system.index("<passages>\n")
+
+
+def fill_to(tokens: int) -> str:
+    """A text of exactly so many tokens."""
+    text = "word" + " word" * (tokens - 1)
+    assert count_tokens(text, model=MODEL) == tokens
+    return text
+
+
+def test_question_at_its_limit_leaves_room_for_a_passage(persona: Clone) -> None:
+    question = fill_to(max_question_tokens(clone=persona, model=MODEL))
+    context = build_context(
+        clone=persona, model=MODEL, question=question, history=[], passages=[make_passage("Short and good.")]
+    )
+    assert len(context.passages) == 1
+    assert context.input_tokens <= settings.MAX_CONTEXT_LENGTH
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+def test_passage_is_given_up_to_its_share_and_not_beyond(persona: Clone, extra: int) -> None:
+    persona_tokens = count_tokens(build_persona(clone=persona), model=MODEL) + RESERVED_FOR_RULES_TOKENS
+    left = settings.MAX_CONTEXT_LENGTH - persona_tokens - count_tokens("What now?", model=MODEL)
+    passage = make_passage(fill_to(int(left * PASSAGE_SHARE) - PASSAGE_FRAME_TOKENS + extra))
+    context = build_context(clone=persona, model=MODEL, question="What now?", history=[], passages=[passage])
+    assert len(context.passages) == 1 - extra
+    assert context.input_tokens <= settings.MAX_CONTEXT_LENGTH
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+def test_history_fills_the_rest_to_the_last_token_and_not_beyond(persona: Clone, extra: int) -> None:
+    bare = build_context(clone=persona, model=MODEL, question="What now?", history=[], passages=[])
+    rest = settings.MAX_CONTEXT_LENGTH - bare.input_tokens
+    told = [
+        ChatMessage("user", fill_to(3000)),
+        ChatMessage("assistant", fill_to(rest - 3000 - 2 * MESSAGE_FRAME_TOKENS + extra)),
+    ]
+    context = build_context(clone=persona, model=MODEL, question="What now?", history=told, passages=[])
+    assert len(context.messages) == (2 if extra else 4)
+    assert context.input_tokens == (bare.input_tokens if extra else settings.MAX_CONTEXT_LENGTH)
+
+
+def test_longest_persona_wishes_and_memory_leave_the_limit_whole(persona: Clone) -> None:
+    persona.bio, persona.communication_style = "bio " * 1000, "warm " * 200
+    persona.hard_rules = ["rule " * 60] * 3
+    history = [ChatMessage("user", "word " * 300), ChatMessage("assistant", "word " * 300)] * 10
+    context = build_context(
+        clone=persona,
+        model=MODEL,
+        question=fill_to(1500),
+        history=history,
+        passages=[make_passage("Sentence number one. " * 60) for _ in range(9)],
+        wishes="short " * 500,
+        memory_block="memory " * 900,
+    )
+    assert context.input_tokens <= settings.MAX_CONTEXT_LENGTH
+    assert context.passages
+    assert "memory memory" in context.messages[0].content
