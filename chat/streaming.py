@@ -220,6 +220,8 @@ async def _keep_alive() -> None:
             drafts = [
                 (writer.answer_id, writer.text, list(writer.chunk_ends)) for writer in _running.values()
             ]
+            if not drafts:  # all ended during the pause
+                break
             try:
                 to_stop = await run_in_thread(_save_drafts, drafts)
             except DatabaseError as error:
