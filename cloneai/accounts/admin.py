@@ -1,6 +1,6 @@
 """Superusers' pages: people and their roles, API keys, the audit log, background jobs.
 
-The admin's login is allauth's, so that there is one login with one set of limits.
+The admin's login and its page for a new password are allauth's, so that one set of limits counts the guesses.
 """
 
 from typing import Any, NoReturn
@@ -17,7 +17,8 @@ from django.contrib.auth.models import Group
 from django.db.models import QuerySet, Value
 from django.db.models.functions import Left, StrIndex
 from django.forms import ModelForm
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -29,10 +30,18 @@ from unfold.forms import AdminPasswordChangeForm
 
 from cloneai.accounts.admin_access import NOBODY, ReadOnlyAdmin, RoleAdmin, StaffRequest, record_action
 from cloneai.accounts.admin_forms import PersonChangeForm, PersonCreationForm
+from cloneai.accounts.logins import find_logins
 from cloneai.accounts.models import ApiKey, AuditEntry, User
 
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 admin.site.index_title = "Overview"
+
+
+def open_password_page(request: HttpRequest, extra_context: object = None) -> HttpResponseRedirect:
+    return redirect("account_change_password")
+
+
+admin.site.password_change = open_password_page  # type: ignore[assignment,method-assign]
 admin.site.unregister(Group)  # roles are ticked on the person
 
 
@@ -79,6 +88,18 @@ class PersonAdmin(RoleAdmin, DjangoUserAdmin, ModelAdmin):
         form = super().get_form(request, obj, **kwargs)
         form.editor = request.user
         return form
+
+    def user_change_password(self, request: StaffRequest, id: str, form_url: str = "") -> HttpResponseBase:
+        response: HttpResponseBase = super().user_change_password(request, id, form_url)
+        if request.method == "POST" and response.status_code == 302:
+            person = User.objects.get(pk=id)
+            record_action(actor=request.user, action="person.password", target=person)
+        return response
+
+    def save_model(self, request: StaffRequest, obj: User, form: ModelForm[User], change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if not obj.is_active:  # or who held a stolen cookie would be back as soon as the account is
+            find_logins(obj.pk).delete()
 
     def save_related(self, request: StaffRequest, form: ModelForm[User], formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)

@@ -7,7 +7,9 @@ lists, choices, filters, history and change pages all start from `get_queryset`;
 from collections.abc import Sequence
 from typing import Any, ClassVar, NoReturn
 
-from django.db import models
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ERROR_FLAG, ChangeList
+from django.db import DataError, models
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest
 from django.template.response import TemplateResponse
@@ -65,6 +67,21 @@ class RoleAdmin(ModelAdmin):
         if self.rows:
             return getattr(found, self.rows)(request.user)
         return found if request.user.is_superuser else found.none()
+
+    def lookup_allowed(self, lookup: str, value: str, request: StaffRequest) -> bool:
+        """No regular expressions in addresses: one can keep PostgreSQL busy for as long as it likes."""
+        return not lookup.endswith("regex") and super().lookup_allowed(lookup, value, request)
+
+    def get_changelist_instance(self, request: StaffRequest) -> ChangeList:
+        """Django shows the list unfiltered for most filters typed into the address that make no sense, but not for a
+        date or number beyond what Python or PostgreSQL knows.
+        """
+        try:
+            return super().get_changelist_instance(request)
+        except (ValueError, ArithmeticError, DataError) as error:
+            if not request.GET or ERROR_FLAG in request.GET:  # then it is no filter's fault
+                raise
+            raise IncorrectLookupParameters(error) from error
 
     def has_module_permission(self, request: StaffRequest) -> bool:
         return has_role(request.user, self.viewed_by)

@@ -22,9 +22,9 @@ from django.utils import timezone
 from chat.gaps import drop_empty_gaps
 from chat.models import ChatSession, KnowledgeGap, Message, MessageStatus
 from chat.streaming import send_to_writer
+from cloneai.accounts.logins import find_logins
 from cloneai.accounts.models import AuditEntry, User
 from cloneai.privacy.exports import find_archives
-from cloneai.privacy.logins import find_logins
 from cloneai.privacy.mentions import forget_in_logs
 from cloneai.privacy.tables import TABLES, Fate
 from clones.deletion import delete_clone

@@ -12,7 +12,7 @@ from typing import Any
 from django.apps import apps
 from django.db.models import Model, QuerySet
 
-from cloneai.privacy.logins import find_logins
+from cloneai.accounts.logins import find_logins
 
 
 class Fate(StrEnum):

@@ -33,6 +33,27 @@ def test_admin_login_goes_through_the_one_login_page(client: Client, db: None):
     assert response.redirect_chain[-1][0].startswith(reverse("account_login"))
 
 
+def test_admin_sends_people_to_the_one_page_for_a_new_password(client: Client, expert: User):
+    """Django's own would let somebody at an open screen guess the old password without end."""
+    client.force_login(expert)
+    for response in (client.get("/admin/password_change/"), client.post("/admin/password_change/", {})):
+        assert response.headers["Location"] == reverse("account_change_password")
+
+
+@pytest.mark.parametrize("query", ["created_at__year=99999999", "created_at__year=0", "created_at__day=99"])
+def test_filters_beyond_all_dates_show_the_whole_list(client: Client, expert: User, clone: Clone, query: str):
+    client.force_login(expert)
+    for name in ("clones_clone", "knowledge_document", "chat_knowledgegap"):
+        url = reverse(f"admin:{name}_changelist")
+        assert client.get(f"{url}?{query}", follow=True).status_code == 200
+
+
+def test_lists_take_no_regular_expressions(client: Client, expert: User, clone: Clone):
+    client.force_login(expert)
+    for query in ("name__regex=(a%2B)%2B%24", "name__iregex=("):
+        assert client.get(f"{reverse('admin:clones_clone_changelist')}?{query}").status_code == 400
+
+
 def test_member_cannot_enter_the_admin(client: Client, member: User):
     client.force_login(member)
     for name in ("index", "clones_clone_changelist"):
@@ -132,6 +153,20 @@ def test_superuser_sets_a_password_for_somebody(client: Client, admin: User, mem
     assert client.get(url).status_code == 200
     assert client.post(url, form).status_code == 302
     assert User.objects.get(pk=member.pk).check_password("another-long-phrase-7")
+    entry = AuditEntry.objects.get(action="person.password")
+    assert (entry.actor, entry.target, entry.detail) == (admin, f"user:{member.pk}", {})
+
+
+def test_logins_of_before_a_deactivation_do_not_come_back_with_the_account(admin: User, member: User):
+    superuser, browser = Client(), Client()
+    superuser.force_login(admin)
+    browser.force_login(member)
+    url = reverse("admin:accounts_user_change", args=[member.pk])
+    form = {"email": member.email, "name": "M", "daily_cost_limit_usd": ""}
+    assert superuser.post(url, form).status_code == 302
+    assert superuser.post(url, {**form, "is_active": "on"}).status_code == 302
+    assert User.objects.get(pk=member.pk).is_active
+    assert browser.get(reverse("chat:sessions")).status_code == 302
 
 
 def test_revoked_key_opens_nothing_and_the_revocation_is_logged(client: Client, admin: User, member: User):

@@ -18,10 +18,10 @@ from django.test import Client
 from billing.models import CostRecord
 from billing.reconciliation import find_differences
 from chat.models import ChatSession, GapQuestion
+from cloneai.accounts.logins import find_logins
 from cloneai.accounts.models import AuditEntry, DataExport, User
 from cloneai.privacy.erasure import ErasureRefused, Receipt, erase_person
 from cloneai.privacy.exports import archive_path, hand_over_path, prepare_export
-from cloneai.privacy.logins import find_logins
 from cloneai.privacy.tables import TABLES, Fate
 from cloneai.privacy.tests.conftest import SECRET, pay, talk
 from clones.models import Clone

@@ -276,7 +276,7 @@ ADMIN_PAGES = [
     Row(route="admin/r/<path:content_type_id>/<path:object_id>/", zone="public", address="admin/r/4/1/"),
     admin_page("login/", allow=give(302, *ACTORS) | give(403, MEMBER, STRANGER)),
     admin_page("logout/", "POST", allow=give(302, *STAFF)),
-    admin_page("password_change/", allow=IN_ADMIN),
+    admin_page("password_change/", allow=give(302, *STAFF)),
     admin_page("password_change/done/", allow=IN_ADMIN),
     admin_page("autocomplete/", refuse=give(403, *STAFF)),
     admin_page("jsi18n/", allow=IN_ADMIN),
