@@ -128,7 +128,10 @@ class ChatConsumer(AsyncWebsocketConsumer):
         self.session = session
         await self.channel_layer.group_add(session_group(self.session_id), self.channel_name)
         self.watched = Watched(
-            user_id=user.pk, login_key=self.scope["session"].session_key, wake=self.must_recheck.set
+            user_id=user.pk,
+            password=user.password,
+            login_key=self.scope["session"].session_key,
+            wake=self.must_recheck.set,
         )
         watch_of_this_loop().add(self.watched)
         self.checker = spawn(self._recheck())

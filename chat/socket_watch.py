@@ -23,9 +23,10 @@ LOOK_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Watched:
-    """One socket: whose it is, by which login, and how it is woken up."""
+    """One socket: whose it is, by which login, and how it is woken up. `password` is the hash that it began with."""
 
     user_id: int
+    password: str
     login_key: str
     wake: Callable[[], None]
 
@@ -35,7 +36,6 @@ class SocketWatch:
     """The sockets of one event loop."""
 
     sockets: set[Watched] = field(default_factory=set)
-    passwords: dict[int, str] = field(default_factory=dict)  # hashes as first seen: a new one ends the login
     task: asyncio.Task[None] | None = None
 
     def add(self, socket: Watched) -> None:
@@ -60,11 +60,8 @@ class SocketWatch:
                 logger.warning("The next look at sockets comes later: %s", error)
                 continue
             for socket in watched:
-                known = self.passwords.setdefault(socket.user_id, passwords.get(socket.user_id, ""))
-                if passwords.get(socket.user_id) != known or socket.login_key not in logins:
+                if passwords.get(socket.user_id) != socket.password or socket.login_key not in logins:
                     socket.wake()
-            self.passwords = {key: value for key, value in passwords.items() if value}
-        self.passwords.clear()
 
 
 def find_present(

@@ -1,6 +1,5 @@
 """The socket's row of the permission matrix: everybody, on own, foreign and missing conversations."""
 
-import asyncio
 import uuid
 from typing import Any
 
@@ -91,7 +90,6 @@ async def test_a_new_password_and_a_logout_close_other_sockets(
     from django.contrib.sessions.models import Session
 
     first = await open_socket(member, session.pk)
-    await asyncio.sleep(0.3)  # the hash as it was has been seen
     member.set_password("another one")
     await member.asave(update_fields=["password"])
     assert await read_close_code(first) == 4401
