@@ -19,7 +19,9 @@ from knowledge.models import DocumentPage
 from knowledge.retrieval import Passage
 
 MARKER = re.compile(r"\[\s*(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\s*\]")
-OPEN_MARKER = re.compile(r"[ \t]*(\[*\[[\d\s,;]{0,24})?$")
+# The lookbehinds let a search begin once in each run of blanks: tried at each of them, a long run would take time by
+# the square of its length, and this runs on the event loop.
+OPEN_MARKER = re.compile(r"(?<![ \t])[ \t]*(\[*\[[\d\s,;]{0,24})?$")
 OPEN_MARKER_CHARS = 32
 # Behind these, something stays in a marker's place: without it, what stood around it would make a run of backticks, an
 # escape or a marker.
@@ -62,7 +64,7 @@ class MarkerFilter:
         return self._renumber(held)
 
     def _renumber(self, text: str) -> str:
-        shown = re.sub(r"([ \t]*\[*)" + MARKER.pattern, self._replace, text)
+        shown = re.sub(r"(?<![ \t])([ \t]*\[*)" + MARKER.pattern, self._replace, text)
         self._before = (self._before + text)[-OPEN_MARKER_CHARS:]
         return shown
 

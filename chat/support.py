@@ -13,7 +13,7 @@ from math import log
 
 MAX_SENTENCES = 8
 LEAST_SHARE = 0.3
-MARKERS = re.compile(r"(?:[ \t]*\[\d{1,3}\])+")
+MARKERS = re.compile(r"(?<![ \t])(?:[ \t]*\[\d{1,3}\])+")
 # A single line end inside a sentence is a PDF's; one before a list item, a heading or a row ends something.
 SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|\n\s*\n|\n(?=\s*(?:[-•*#|]|\d+[.)]\s))|(?<=[。！？])")
 PARAGRAPH_END = re.compile(r"\n\s*\n")

@@ -25,7 +25,10 @@ _SPACES = re.compile(r"[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 _INVISIBLE = re.compile(
     r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]"
 )
-_BROKEN_WORD = re.compile(r"([^\W\d_]{2,})[-‐][ \t]*\n[ \t]*([^\W\d_]+)")
+# The lookbehinds let a search begin once in each run of blanks or letters; tried at each of its characters, a long run
+# would take time by the square of its length.
+_TRAILING_BLANKS = re.compile(r"(?<![ \t])[ \t]+$", re.MULTILINE)
+_BROKEN_WORD = re.compile(r"(?<![^\W\d_])([^\W\d_]{2,})[-‐][ \t]*\n[ \t]*([^\W\d_]+)")
 _NUMBERS = re.compile(r"\d+|\b[ivxlc]+\b", re.IGNORECASE)
 
 
@@ -52,7 +55,7 @@ def clean_characters(*, text: str) -> str:
     text = _LINE_BREAKS.sub("\n", text).translate(_LIGATURES)
     text = _INVISIBLE.sub("", _SPACES.sub(" ", text))
     text = unicodedata.normalize("NFC", text)
-    text = re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
+    text = _TRAILING_BLANKS.sub("", text)
     return re.sub(r"\n{3,}", "\n\n", text).strip("\n")
 
 

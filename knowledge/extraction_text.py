@@ -20,7 +20,7 @@ _UNWANTED = re.compile(
     "\ufff9-\ufffb\ufffe\uffff]+"
 )
 _LINE_END = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
-_SPACES_AT_LINE_END = re.compile("[ \t\u00a0]+\n")
+_SPACES_AT_LINE_END = re.compile("(?<![ \t\u00a0])[ \t\u00a0]+\n")
 _MANY_BLANK_LINES = re.compile("\n{4,}")
 _MANY_SPACES = re.compile(" {64,}")
 _MARKDOWN_HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+(.+?)[ \t]*#*[ \t]*$", re.MULTILINE)

@@ -74,3 +74,10 @@ def _find_text(tokens: Sequence[Token]) -> Iterator[str]:
         if token.type in ("text", "softbreak", "hardbreak"):
             yield token.content or "\n"
         yield from _find_text(token.children or ())
+
+
+def test_long_runs_of_blanks_take_time_by_their_length_and_not_by_its_square() -> None:
+    """Whoever makes a model write a million blanks must not stop everybody's conversations for hours."""
+    marker_filter = MarkerFilter(passage_count=1)
+    run = " \t" * 500_000
+    assert marker_filter.push(f"{run}x{run}[1]{run}") + marker_filter.flush() == f"{run}x{run}[1]{run}"

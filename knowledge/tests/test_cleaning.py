@@ -75,3 +75,11 @@ def test_page_numbers_survive_empty_pages():
 def test_layout_of_text_files_is_left_alone():
     code = "def f():\n    return  1\n\nA hyphen-\nated line"
     assert cleaned(code, kind="md") == [code]
+
+
+def test_long_runs_take_time_by_their_length_and_not_by_its_square():
+    """A file made of one line must not hold a worker for hours."""
+    blanks, letters = " \t" * 500_000, "a" * 1_000_000
+    assert clean_characters(text=f"{blanks}x{blanks}\nnext") == f"{blanks}x\nnext"
+    page = ExtractedPage(number=1, text=f"{letters}1 {letters}-\n{letters}")
+    assert clean_pages(pages=[page], kind="pdf")[0].text == f"{letters}1 {letters}{letters}"
