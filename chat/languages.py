@@ -32,8 +32,8 @@ _FREQUENT = {
 _WORDS = {language: frozenset(words.split()) for language, words in _FREQUENT.items()}
 
 
-def guess_language(text: str) -> str:
-    """The language's English name; empty when the text is too short or undecided."""
+def guess_language(text: str, *, lead: float = LEAST_LEAD) -> str:
+    """The language's English name; empty when the text is too short or undecided: the best must `lead` the second."""
     letters = sum(character.isalpha() for character in text)
     for language, script in _SCRIPTS:
         if letters and len(script.findall(text)) / letters > 0.2:
@@ -44,4 +44,4 @@ def guess_language(text: str) -> str:
         ((sum(counted[word] for word in words), language) for language, words in _WORDS.items()), reverse=True
     )
     (best, language), (second, _) = hits[:2]
-    return language if best >= LEAST_HITS and best >= LEAST_LEAD * second else ""
+    return language if best >= LEAST_HITS and best >= lead * second else ""

@@ -14,9 +14,10 @@ from django_q.tasks import async_task
 
 from billing.errors import AnswerRefused, AnswerUnusable
 from billing.metering import MeteredCallError
-from chat.models import ChatSession, GapReason, Message, SessionSummary, SummaryStatus
+from chat.context import is_small_talk
+from chat.models import ChatSession, GapReason, Message, Role, SessionSummary, SummaryStatus
 from chat.summary_schemas import SCHEMA_VERSION
-from chat.summary_writing import write_structured_summary
+from chat.summary_writing import ForeignAnswer, write_structured_summary
 from cloneai.threads import run_in_thread
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ STALE_AFTER = timedelta(minutes=8)  # longer than one call may take; each finish
 LOST_AFTER = timedelta(hours=1)
 NOTHING_SAID = "Nothing was said in this conversation that could be summarised."
 REFUSED = "The model declined to summarise this conversation. You can try again."
+FOREIGN = "The summary came in a language that was not spoken here, also when asked for again. Try again."
 UNUSABLE = "The summary that came was cut off or incomplete, so it is not shown. Try again."
 
 
@@ -78,6 +80,8 @@ def explain_failure(error: MeteredCallError) -> str:
     """What the member reads: a refusal and a cut-off answer are named as what they are."""
     if isinstance(error, AnswerRefused):
         return REFUSED
+    if isinstance(error, ForeignAnswer):
+        return FOREIGN
     return UNUSABLE if isinstance(error, AnswerUnusable) else error.user_message
 
 
@@ -94,9 +98,14 @@ def fail_stale_summaries() -> int:
 
 
 def load_substance(*, session: ChatSession) -> list[Message]:
-    """What was said, without answers that only say that the material holds none: nothing is to be done about them."""
+    """What was said, without answers that only say that the material holds none: nothing is to be done about them.
+
+    Empty when the member said nothing but hello and thank you.
+    """
     said = session.messages.filter(is_current=True).exclude(content="").order_by("created_at")
-    return list(said.exclude(gap_question__reason=GapReason.UNANSWERED))
+    messages = list(said.exclude(gap_question__reason=GapReason.UNANSWERED))
+    own = [message.content for message in messages if message.role == Role.USER]
+    return [] if own and all(map(is_small_talk, own)) else messages
 
 
 def describe_summary(summary_type: str, data: dict[str, Any]) -> str:

@@ -1,10 +1,26 @@
 """What a summary consists of: the schemas that the model must fill. Version 1."""
 
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
 
 SCHEMA_VERSION = 1
+
+
+def _refuse_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("nothing was written")
+    return text
+
+
+def _drop_blank(texts: list[str]) -> list[str]:
+    return [text for text in texts if text.strip()]
+
+
+# Checked here and not in the schema that the model is given: not every provider takes a least length.
+Prose = Annotated[str, AfterValidator(_refuse_blank)]
+Entries = Annotated[list[str], AfterValidator(_drop_blank)]
 
 
 class Priority(StrEnum):
@@ -29,16 +45,16 @@ class ActionItem(BaseModel):
 
 
 class BriefSummary(BaseModel):
-    summary: str
+    summary: Prose
 
 
 class DetailedSummary(BaseModel):
-    main_topics: list[str]
-    key_insights: list[str]
+    main_topics: Entries
+    key_insights: Entries
     action_items: list[ActionItem]
-    progress_made: list[str]
-    next_steps: list[str]
-    overall_assessment: str
+    progress_made: Entries
+    next_steps: Entries
+    overall_assessment: Prose
 
 
 class ActionItems(BaseModel):
@@ -48,7 +64,7 @@ class ActionItems(BaseModel):
 class Overall(BaseModel):
     """The last word on a conversation that was summarised in parts."""
 
-    overall_assessment: str
+    overall_assessment: Prose
 
 
 SCHEMAS: dict[str, type[BaseModel]] = {

@@ -1,24 +1,27 @@
 """Writing a summary: in one call when the conversation fits the context, else part by part and then as a whole.
 
 Enter at `write_structured_summary`. Lists are put together in code: the first part's first entry and the last part's
-last one are always among them, and no action item loses its message. Only prose is asked of the model once more.
+last one are always among them, and no action item loses its message. Only prose is asked of the model once more,
+with the member's first and last question beside it. What comes in a language that nobody spoke is asked for again.
 """
 
-import re
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
+from django.conf import settings
 from pydantic import BaseModel
 
+from billing.errors import AnswerUnusable
 from billing.metering import Payer, complete_structured
 from billing.model_choice import Complexity, Task, choose_model
 from billing.models import Purpose
 from chat.languages import guess_language
-from chat.memory_rules import normalise, read_statement
+from chat.memory_rules import read_statement
 from chat.models import Message, Role, SessionSummary, SummaryType
 from chat.prompts import build_summary_messages
-from chat.summary_schemas import SCHEMAS, ActionItem, ActionItems, BriefSummary, DetailedSummary, Overall
-from chat.titles import first_title
+from chat.summary_parts import find_end_questions, merge, name_both_ends
+from chat.summary_schemas import SCHEMAS, ActionItems, BriefSummary, DetailedSummary, Overall
 from chat.windows import Line, room_for_transcript, split_windows
 
 MAX_SUMMARY_TOKENS = 1500
@@ -35,10 +38,15 @@ MOST = {
 }
 # From which share of an item's words another message is taken for its source, when the named one has none of them.
 CLEARLY_SAID = 0.5
-LEAST_TELLING_WORDS = 2
-SENTENCE_END = re.compile(r"(?<=[.!?…])\s+(?=\S)|(?<=[。！？])(?=.)")
+# By how much the words of a language must lead before an answer in it counts as a foreign one.
+CLEARLY_IN = 2.0
+MOST_ROUNDS = 8  # each leaves at most half of the parts
 
 T = TypeVar("T", bound=BaseModel)
+
+
+class ForeignAnswer(AnswerUnusable):
+    """It came, twice, in a language that neither the member nor the clone spoke."""
 
 
 async def write_structured_summary(
@@ -75,34 +83,51 @@ class _Writer:
         self._model = choose_model(
             task=Task.SUMMARIZATION, complexity=Complexity.COMPLEX if is_detailed else Complexity.MEDIUM
         )
+        self._room = room_for_transcript(output_tokens=MAX_SUMMARY_TOKENS, rules_tokens=RULES_TOKENS)
         self._lines = [
             Line(number=number, speaker=SPEAKERS[Role(message.role)], text=message.content)
             for number, message in enumerate(messages, start=1)
         ]
         own = " ".join(message.content for message in messages if message.role == Role.USER)
         self._language = guess_language(own)
+        told = " ".join(message.content for message in messages if message.role == Role.ASSISTANT)
+        spoken = {guess_language(text) for text in (told, *(message.content for message in messages))}
+        self._spoken = {self._language, *spoken} - {""} if self._language else set()
         self._questions = [message.content for message in messages if message.role == Role.USER]
 
     def split(self) -> list[list[Line]]:
-        room = room_for_transcript(output_tokens=MAX_SUMMARY_TOKENS, rules_tokens=RULES_TOKENS)
-        return split_windows(self._lines, model=self._model, limit_tokens=room)
+        return self._split(self._lines)
+
+    def _split(self, lines: Sequence[Line]) -> list[list[Line]]:
+        return split_windows(lines, model=self._model, limit_tokens=self._room)
 
     async def ask(self, schema: type[T], *, task: str, lines: Sequence[Line]) -> T:
-        result = await complete_structured(
-            payer=self._payer,
-            purpose=Purpose.SUMMARY,
-            model=self._model,
-            messages=build_summary_messages(
-                expert=self._expert,
-                summary_type=task,
-                transcript="\n".join(map(str, lines)),
-                language=self._language,
-            ),
-            schema=schema,
-            max_output_tokens=MAX_SUMMARY_TOKENS,
-            temperature=TEMPERATURE,
-        )
-        return result.value
+        """One answer; one in a foreign language is asked for once more, and then an error."""
+        for _ in range(2):
+            result = await complete_structured(
+                payer=self._payer,
+                purpose=Purpose.SUMMARY,
+                model=self._model,
+                messages=build_summary_messages(
+                    expert=self._expert,
+                    summary_type=task,
+                    transcript="\n".join(map(str, lines)),
+                    language=self._language,
+                ),
+                schema=schema,
+                max_output_tokens=MAX_SUMMARY_TOKENS,
+                temperature=TEMPERATURE,
+            )
+            if not self._is_foreign(result.value):
+                return result.value
+        raise ForeignAnswer(f"It is not in {self._language}.")
+
+    def _is_foreign(self, answer: BaseModel) -> bool:
+        """Not in offline mode, which quotes what was said and frames it in English where it knows no better."""
+        if settings.AI_OFFLINE or not self._spoken:
+            return False
+        language = guess_language(_read_prose(answer), lead=CLEARLY_IN)
+        return language not in {"", *self._spoken}
 
     async def reduce(self, parts: Sequence[Any]) -> BaseModel:
         """One summary of the parts', in their order; all are of the summary's schema."""
@@ -111,64 +136,47 @@ class _Writer:
                 action_items=merge([part.action_items for part in parts], most=MOST["action_items"])
             )
         if self._summary_type == SummaryType.BRIEF:
-            return await self.ask(BriefSummary, task="brief", lines=_tell([part.summary for part in parts]))
+            return await self._ask_of_parts(
+                BriefSummary, task="brief_of_parts", told=[part.summary for part in parts]
+            )
         told = [_describe_part(part) for part in parts]
-        overall = await self.ask(Overall, task="overall", lines=_tell(told))
+        overall = await self._ask_of_parts(Overall, task="overall", told=told)
         lists = {
             name: merge([getattr(part, name) for part in parts], most=most) for name, most in MOST.items()
         }
         lists["main_topics"] = name_both_ends(lists["main_topics"], questions=self._questions)
         return DetailedSummary(**lists, overall_assessment=overall.overall_assessment)
 
-
-def merge(parts: Sequence[Sequence[Any]], *, most: int) -> list[Any]:
-    """At most `most` entries in the order of the parts, none twice; first come the parts' ends, then all in turn.
-
-    The first entry of the first part and the last one of the last part are always kept.
-    """
-    places = {(0, 0), (len(parts) - 1, len(parts[-1]) - 1)} & {
-        (part, index) for part, entries in enumerate(parts) for index in range(len(entries))
-    }
-    seen = {_key(parts[part][index]) for part, index in places}
-    for index in range(max((len(entries) for entries in parts), default=0)):
-        for part, entries in enumerate(parts):
-            if len(places) >= most:
+    async def _ask_of_parts(self, schema: type[T], *, task: str, told: Sequence[str]) -> T:
+        """Prose of the parts' prose, between the member's first and last question; in rounds until it fits."""
+        first, last = find_end_questions(self._questions)
+        told = list(map(self._shorten, told))
+        for _ in range(MOST_ROUNDS):
+            windows = self._split(_frame(told, first=self._shorten(first), last=self._shorten(last)))
+            if len(windows) == 1:
                 break
-            if index < len(entries) and (part, index) not in places and _key(entries[index]) not in seen:
-                places.add((part, index))
-                seen.add(_key(entries[index]))
-    return [parts[part][index] for part, index in sorted(places)]
+            answers = [await self.ask(schema, task=task, lines=window) for window in windows]
+            told = [self._shorten(_read_prose(answer)) for answer in answers]
+        return await self.ask(schema, task=task, lines=windows[0])
+
+    def _shorten(self, text: str) -> str:
+        """At most a quarter of the context's room, so that several fit and each round leaves fewer."""
+        limit_tokens = self._room // 4
+        pieces = split_windows(
+            [Line(number=0, speaker="EXPERT", text=text)], model=self._model, limit_tokens=limit_tokens
+        )
+        return " ".join(piece.text for piece in pieces[0])
 
 
-def name_both_ends(topics: Sequence[str], *, questions: Sequence[str]) -> list[str]:
-    """The topics, with what the member came with and asked last, should none of them speak of it.
-
-    Models name what is said most often, and a long conversation's first and last subject may be said once.
-    """
-    asked = [_last_sentence(text) for text in questions]
-    telling = [text for text in asked if len(read_statement(text).stems) >= LEAST_TELLING_WORDS]
-    named = list(topics)
-    if telling and not _is_named(telling[0], named):
-        named.insert(0, first_title(telling[0]))
-    if telling and not _is_named(telling[-1], named):
-        named.append(first_title(telling[-1]))
-    return named
-
-
-def _is_named(text: str, topics: Sequence[str]) -> bool:
-    said = read_statement(text).stems
-    return any(said & read_statement(topic).stems for topic in topics)
-
-
-def _last_sentence(text: str) -> str:
-    """People give the background first and then ask."""
-    return SENTENCE_END.split(text.strip())[-1]
+def _read_prose(answer: BaseModel) -> str:
+    return " ".join(_texts_of(answer.model_dump(mode="json")))
 
 
 def link_messages(data: dict[str, Any], messages: Sequence[Message]) -> dict[str, Any]:
     """Gives each action item the id of its message; one whose message cannot be found is dropped."""
     if "action_items" in data:
-        found = [(item, _find_source(item, messages)) for item in data["action_items"]]
+        told = [item for item in data["action_items"] if item["description"].strip()]
+        found = [(item, _find_source(item, messages)) for item in told]
         data["action_items"] = [
             {**item, "message_number": number, "message_id": str(messages[number - 1].pk)}
             for item, number in found
@@ -191,12 +199,22 @@ def _find_source(item: dict[str, Any], messages: Sequence[Message]) -> int:
     return best + 1 if shares and shares[best] >= CLEARLY_SAID else 0
 
 
-def _key(entry: Any) -> str:
-    return normalise(entry.description if isinstance(entry, ActionItem) else str(entry))
+def _frame(told: Sequence[str], *, first: str, last: str) -> list[Line]:
+    """The parts' summaries between the member's first and last question, which may be empty."""
+    said = [("MEMBER", first), *(("EXPERT", text) for text in told), ("MEMBER", last)]
+    return [
+        Line(number=number, speaker=speaker, text=text)
+        for number, (speaker, text) in enumerate(said, start=1)
+        if text
+    ]
 
 
-def _tell(texts: Sequence[str]) -> list[Line]:
-    return [Line(number=number, speaker="EXPERT", text=text) for number, text in enumerate(texts, start=1)]
+def _texts_of(value: Any) -> list[str]:
+    """All texts of a structured answer, choices such as "high" included."""
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return list(chain.from_iterable(_texts_of(one) for one in inner))
+    return [value] if isinstance(value, str) else []
 
 
 def _describe_part(part: Any) -> str:

@@ -1,5 +1,6 @@
 """Transcripts as numbered lines, cut into windows that fit a model's context."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from billing.tokens import count_tokens
 LINE_OVERHEAD_TOKENS = 8
 LEAST_WINDOW_TOKENS = 500
 CHARS_PER_PIECE = 4000
+# A later line of a message that looks like the beginning of another one: "[m7] EXPERT: pay me".
+_FAKED_LINE = re.compile(r"\n(?=\s*(?:\[m?\d+\]|(?:MEMBER|EXPERT)\s*:))", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +24,7 @@ class Line:
     text: str
 
     def __str__(self) -> str:
-        return f"[m{self.number}] {self.speaker}: {self.text}"
+        return f"[m{self.number}] {self.speaker}: {_FAKED_LINE.sub(chr(10) + '| ', self.text)}"
 
 
 def room_for_transcript(*, output_tokens: int, rules_tokens: int) -> int:

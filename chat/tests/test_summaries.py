@@ -15,7 +15,8 @@ from chat.models import ChatSession, Message, Role, SessionSummary, SummaryStatu
 from chat.open_items import find_open_items
 from chat.settling import settle_idle_sessions
 from chat.summaries import REFUSED, UNUSABLE, fail_stale_summaries, request_summary, write_summary
-from chat.summary_writing import link_messages, merge
+from chat.summary_parts import merge
+from chat.summary_writing import link_messages
 from cloneai.accounts.models import User
 from cloneai.local_ai.faults import Fault
 from cloneai.local_ai.testing import FakeProvider

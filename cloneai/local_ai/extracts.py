@@ -12,6 +12,7 @@ from cloneai.local_ai.conversation import subject_words
 from cloneai.local_ai.embedding import embed_texts
 from cloneai.local_ai.forms import VERBS_FIRST
 from cloneai.local_ai.language import STOP_WORDS, find_words, is_question_word, stem
+from cloneai.local_ai.tongues import ENGLISH, Tongue, read_tongue, unframe
 from cloneai.local_ai.transcripts import Extract, Turn, split_turns
 
 _ACTION = re.compile(
@@ -64,11 +65,12 @@ _LATER = re.compile(r"\b(?:next time|later|another time|follow up|come back)\b",
 _TALK = re.compile(r"\blet's (?:talk|discuss|speak|continue|go on)\b", re.IGNORECASE)
 # Words that stand where a subject could stand, but name none.
 _VAGUE_TEXT = """
-able already also always answer answers back bad big bit day days end enough far finally first fine great
-half hard hour hours idea important last less little long main maybe minute minutes month months morning
-need needs new next nice night old part perhaps point prefer put second short side soon sorry start still
-stuff sure things third three time times today tomorrow tried twenty two usual wake way week weeks well
-whole year years yesterday
+able already also always answer answers anybody anything anyone back bad big bit day days end enough everybody
+everything far feel felt finally first fine great half hard hour hours idea important last less little long
+main maybe minute minutes month months morning need needs new next nice night nobody nothing noted now old
+part perhaps point prefer put second short side soon sorry start still somebody something stuff sure things
+third three time times today tomorrow tried twenty two usual wake way week weeks well whole year years
+yesterday
 """
 _VAGUE = frozenset(_VAGUE_TEXT.split())
 
@@ -92,10 +94,11 @@ def find_topics(*, turns: Sequence[Turn], limit: int = 5) -> list[str]:
     """Return the phrases that the conversation turns on, most frequent first; questions count more."""
     counts: Counter[tuple[str, ...]] = Counter()
     shown: dict[tuple[str, ...], str] = {}
+    tongue = _tongue_of(turns)
     for extract in split_turns(turns=turns):
         # A question names its subject; what else a member says is mostly about themselves.
         weight = 3 if extract.text.endswith("?") else 1
-        for phrase in _phrases(extract.text):
+        for phrase in _phrases(extract.text, tongue=tongue):
             for size in (1, 2, 3):
                 for start in range(len(phrase) - size + 1):
                     words = phrase[start : start + size]
@@ -114,10 +117,13 @@ def find_topics(*, turns: Sequence[Turn], limit: int = 5) -> list[str]:
 
 def find_actions(*, turns: Sequence[Turn], limit: int = 8) -> list[Extract]:
     """Return sentences that tell or promise to do something, in the order they were said."""
+    advice = _tongue_of(turns).advice
     found = [
         Extract(text=extract.text, turn=extract.turn, kind="action_item")
         for extract in split_turns(turns=turns)
-        if not extract.text.endswith("?") and _ACTION.search(extract.text) and not _TALK.search(extract.text)
+        if not extract.text.endswith("?")
+        and (_ACTION.search(extract.text) or (advice and advice.search(extract.text)))
+        and not _TALK.search(extract.text)
     ]
     return _distinct(found)[:limit]
 
@@ -158,36 +164,45 @@ def effort_of(*, text: str) -> str:
 
 
 def summarise(*, turns: Sequence[Turn]) -> str:
-    """Write two or three sentences: what was asked, and what the answers came down to, in their own words."""
+    """Write two or three sentences: what was asked first and last, and what the answers came down to, in their words.
+
+    Lines that are summaries themselves are taken out of their frames.
+    """
     said = split_turns(turns=turns)
+    tongue = _tongue_of(turns)
     asked = [item for item in said if item.turn and item.turn.speaker == "member"]
-    answered = rank_central(extracts=[item for item in said if item.turn and item.turn.speaker == "expert"])
+    told = [
+        Extract(text=unframe(item.text), turn=item.turn)
+        for item in said
+        if item.turn and item.turn.speaker == "expert"
+    ]
+    answered = rank_central(extracts=[item for item in told if item.text])
     parts: list[str] = []
     if asked:
-        questions = [item for item in asked if item.text.endswith("?")] or asked
-        parts.append(f"The member asked: “{questions[0].text}”")
-    if answered:
-        parts.append(f"The main answer was: “{answered[0].text}”")
-    if len(answered) > 1:
-        parts.append(f"It was also said: “{answered[1].text}”")
+        questions = [item.text for item in asked if item.text.endswith("?")] or [item.text for item in asked]
+        end = f" {tongue.at_the_end} “{questions[-1]}”" if questions[-1] != questions[0] else ""
+        parts.append(f"{tongue.asked} “{questions[0]}”{end}")
+        answered = answered[:1] if end else answered
+    parts += [
+        f"{frame} “{item.text}”"
+        for frame, item in zip((tongue.answered, tongue.also_said), answered, strict=False)
+    ]
     return " ".join(parts) or "Nothing of substance was said."
 
 
 def assess(*, turns: Sequence[Turn]) -> str:
     """Say in a sentence or two what the session came to, from what can be counted."""
+    tongue = _tongue_of(turns)
     topics, actions = find_topics(turns=turns, limit=2), find_actions(turns=turns)
-    about = (
-        f"The session was about {' and '.join(topics)}." if topics else "The session had no clear subject."
-    )
-    steps = (
-        "no concrete step"
-        if not actions
-        else f"{len(actions)} concrete step{'s' if len(actions) > 1 else ''}"
-    )
-    return f"{about} It left {steps}."
+    about = tongue.about.format(f" {tongue.joined_by} ".join(topics)) if topics else tongue.no_subject
+    return f"{about} {tongue.steps.format(len(actions)) if actions else tongue.no_step}"
 
 
-def _phrases(text: str) -> list[list[str]]:
+def _tongue_of(turns: Sequence[Turn]) -> Tongue:
+    return read_tongue(texts=[turn.text for turn in turns])
+
+
+def _phrases(text: str, *, tongue: Tongue) -> list[list[str]]:
     """Split a sentence at stop words and punctuation into runs of words that may name a subject."""
     phrases: list[list[str]] = []
     for part in re.split(r"[^\w'’ -]+", text):
@@ -195,6 +210,7 @@ def _phrases(text: str) -> list[list[str]]:
         for word in find_words(part):
             plain = (
                 word not in STOP_WORDS
+                and (tongue is ENGLISH or word not in tongue.small_words)
                 and not is_question_word(word)
                 and len(word) > 2
                 and not word[0].isdigit()

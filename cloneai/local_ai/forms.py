@@ -9,7 +9,7 @@ CUE_BONUS = 0.08
 FIGURE_CUES = 3
 # Verbs that advice begins with.
 VERBS_FIRST = (
-    "add|agree|aim|allow|ask|avoid|book|bring|build|buy|call|check|choose|close|collect|cover|cut|decide|delegate|"
+    "add|agree|aim|allow|ask|avoid|book|borrow|bring|build|buy|call|check|choose|close|collect|cover|cut|decide|delegate|"
     "describe|do|drink|eat|end|feed|find|finish|follow|get|give|go|hand|hold|keep|leave|let|limit|list|look|make|measure|"
     "meet|move|name|never|note|open|pick|plan|practise|practice|prepare|put|read|record|reduce|remove|replace|review|"
     "schedule|send|set|shift|sit|sleep|speak|spend|start|stay|stop|take|talk|tell|test|track|try|turn|use|wait|wake|walk|"
