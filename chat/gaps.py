@@ -19,6 +19,7 @@ from billing.metering import MeteredCallError, Payer, embed_texts
 from billing.models import Purpose
 from chat.distress import speaks_of_distress
 from chat.gap_models import GapQuestion, GapReason, KnowledgeGap
+from chat.gap_words import ask_for_others
 from chat.memories import cosine
 from chat.memory_rules import normalise
 from chat.models import Message
@@ -41,6 +42,7 @@ class Asked:
 
     gap_id: int
     vector: np.ndarray
+    text: str
 
 
 def record_gap(*, answer: Message, reason: GapReason) -> None:
@@ -164,18 +166,25 @@ def _join(*, clone_id: int, questions: Sequence[GapQuestion], vectors: np.ndarra
     """Each question goes to the open gap of the nearest older one that is near enough, or stays in its own."""
     Clone.objects.select_for_update(of=("self",), no_key=True).filter(pk=clone_id).first()
     known = _load_known(clone_id=clone_id)
+    is_static = settings.EMBEDDING_MODEL in SAME_QUESTION
     threshold = SAME_QUESTION.get(settings.EMBEDDING_MODEL, DEFAULT_SAME_QUESTION)
     for asked, vector in zip(questions, vectors, strict=True):
         gap_id = asked.gap_id
         if asked.gap.closed_at is None:
-            near = max(known, key=lambda one: cosine(vector, one.vector), default=None)
-            if near is not None and cosine(vector, near.vector) >= threshold:
+            alike = [
+                one
+                for one in known
+                if cosine(vector, one.vector) >= threshold
+                and not (is_static and ask_for_others(asked.search_text, one.text))
+            ]
+            near = max(alike, key=lambda one: cosine(vector, one.vector), default=None)
+            if near is not None:
                 gap_id = near.gap_id
         kept = GapQuestion.objects.filter(pk=asked.pk).update(
             gap=gap_id, embedding=vector.tolist(), embedding_model=settings.EMBEDDING_MODEL
         )
         if kept and asked.gap.closed_at is None:
-            known.append(Asked(gap_id, vector))
+            known.append(Asked(gap_id, vector, asked.search_text))
         if kept and gap_id != asked.gap_id:
             # The one it comes from may hold others with the same words: they follow.
             GapQuestion.objects.filter(gap=asked.gap_id).update(gap=gap_id)
@@ -187,5 +196,5 @@ def _load_known(*, clone_id: int) -> list[Asked]:
     rows = GapQuestion.objects.filter(
         gap__clone=clone_id, gap__closed_at=None, embedding_model=settings.EMBEDDING_MODEL
     )
-    newest = rows.order_by("-created_at").values_list("gap", "embedding")[:MAX_COMPARED]
-    return [Asked(gap_id, np.asarray(vector, dtype=np.float32)) for gap_id, vector in newest]
+    newest = rows.order_by("-created_at").only("gap", "embedding", "question", "query")[:MAX_COMPARED]
+    return [Asked(one.gap_id, np.asarray(one.embedding, dtype=np.float32), one.search_text) for one in newest]

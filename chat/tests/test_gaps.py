@@ -11,7 +11,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from chat.gap_closing import replay_gap, replay_waiting_gaps
-from chat.gaps import drop_empty_gaps, sort_new_questions
+from chat.gaps import drop_empty_gaps, record_api_gap, sort_new_questions
 from chat.models import ChatSession, GapQuestion, GapReason, KnowledgeGap, Message
 from chat.turns import start_turn, wait_for_answer
 from cloneai.accounts.models import ApiKey, User
@@ -176,6 +176,24 @@ def test_questions_that_mean_the_same_are_one_gap_ranked_by_people(
         ("How do I bake sourdough bread?", 2, 5),
         ("What is the tax rate in Norway?", 1, 3),
     ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "gaps"),
+    [
+        ("How do I give negative feedback?", "How do I receive negative feedback?", 2),
+        ("Can I cancel my subscription?", "Can I change my subscription?", 2),
+        ("What is the price of a coaching session?", "How much does coaching cost?", 1),
+        ("How do I run a remote team meeting?", "How should I run meetings with a remote team?", 1),
+    ],
+)
+def test_like_questions_for_different_things_stay_apart(
+    first: str, second: str, gaps: int, clone: Clone, member: User
+) -> None:
+    for question in (first, second):
+        record_api_gap(clone=clone, user=member, question=question, query="")
+        sort_new_questions()
+    assert KnowledgeGap.objects.count() == gaps
 
 
 def test_gaps_are_joined_by_hand_within_one_clone(client: Client, expert: User, session: ChatSession) -> None:

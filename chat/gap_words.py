@@ -1,0 +1,26 @@
+"""Whether the words of two questions allow them to ask for the same, for vectors that do not hear the difference."""
+
+from chat.memory_rules import EMPTY_WORDS
+from cloneai.local_ai.language import find_words, stem
+from cloneai.local_ai.thesaurus import synonyms
+
+_SHAPING_TEXT = (
+    "do does can may shall should would how what which right best way good long many much need one"
+)
+# Words that shape a question and say nothing of what is asked for.
+SHAPING = frozenset(_SHAPING_TEXT.split())
+
+
+def ask_for_others(one: str, other: str) -> bool:
+    """Each names something that the other does not, nor anything alike: to give feedback, and to receive it."""
+    first, second = _read_words(one), _read_words(other)
+    return bool(_left_over(first, second) and _left_over(second, first))
+
+
+def _read_words(text: str) -> set[str]:
+    return {word for word in find_words(text) if word not in EMPTY_WORDS and word not in SHAPING}
+
+
+def _left_over(words: set[str], others: set[str]) -> set[str]:
+    alike = {stem(word) for word in others} | {stem(like) for word in others for like in synonyms(word=word)}
+    return {word for word in words if stem(word) not in alike}
