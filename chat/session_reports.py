@@ -136,7 +136,8 @@ def _rank_topics(sessions: QuerySet[ChatSession]) -> list[tuple[str, int]]:
     counted: Counter[str] = Counter()
     for topics in newest.values_list("structured_data__main_topics", flat=True)[:SUMMARIES_READ]:
         counted.update({str(topic).strip().casefold() for topic in topics or ()})
-    return [(topic.capitalize(), number) for topic, number in counted.most_common(RANKED) if topic]
+    ranked = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
+    return [(topic.capitalize(), number) for topic, number in ranked[:RANKED] if topic]
 
 
 def _rank_questions(messages: QuerySet[Message]) -> list[tuple[str, int]]:

@@ -56,6 +56,12 @@ def write_configuration(world: World, path: Path) -> None:
         lines += [f"[dictionaries.{kind}]", f"values = {values}"]
     lines.append("[parameters]")
     lines += [f'"{place}" = {{ dictionary = "{kind}", probability = 0.8 }}' for place, kind in PLACES.items()]
+    # The fields of a form are text whatever is sent, so what Schemathesis takes for a wrong type is a right value.
+    lines += [
+        "[[operations]]",
+        'include-name = "POST /api/clones/{slug}/documents"',
+        'generation.mode = "positive"',
+    ]
     path.write_text("\n".join(lines))
 
 
