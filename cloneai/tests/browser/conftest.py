@@ -28,6 +28,10 @@ CHROMIUM = next(
 )
 START_SECONDS = 120
 expect.set_options(timeout=20_000)  # the machine may be busy with other things
+PRINTED_MAILS = (
+    "a one-time link",
+    "an e-mail's text",
+)  # without EMAIL_URL the console shows mails while developing
 ENVIRONMENT = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
 
 
@@ -124,7 +128,8 @@ def run_product(*, var_dir: Path, **variables: str) -> Iterator[Product]:
             assert find_forbidden(metrics.read().decode()) == []
     finally:
         product.stop()
-    assert find_forbidden(product.log_path.read_text(errors="replace")) == []
+    told = find_forbidden(product.log_path.read_text(errors="replace"))
+    assert [what for what in told if not what.startswith(PRINTED_MAILS)] == []
 
 
 @pytest.fixture(scope="session")
