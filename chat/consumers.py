@@ -15,10 +15,7 @@ from uuid import UUID
 
 from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
-from django.contrib.sessions.models import Session
 from django.db import DatabaseError
-from django.db.models import Exists
-from django.utils import timezone
 
 from chat.frames import (
     Frame,
@@ -29,7 +26,7 @@ from chat.frames import (
     start_frame,
     user_message_frame,
 )
-from chat.models import ChatSession, Message
+from chat.models import Message
 from chat.orders import (
     Edit,
     Order,
@@ -40,11 +37,11 @@ from chat.orders import (
     UnknownOrder,
     parse_order,
 )
+from chat.socket_access import Access, check_access, find_answer, open_session
 from chat.socket_watch import Watched, watch_of_this_loop
 from chat.streaming import LAYER_ERRORS, send_to_session, send_to_writer, spawn
-from chat.turn_records import interrupt_stale_answers, load_turn
+from chat.turn_records import interrupt_stale_answers
 from chat.turns import TurnRefused, edit_message, regenerate_answer, start_turn, stop_answer
-from cloneai.accounts.models import User
 from cloneai.logs import note_user
 from cloneai.threads import run_in_thread
 
@@ -120,7 +117,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
             return
         _sockets_of_user[user.pk] += 1
         self.is_counted = True
-        session = await run_in_thread(_open_session, session_id=self.session_id, user=user)
+        session = await run_in_thread(open_session, session_id=self.session_id, user=user)
         await self.accept()
         if session is None:
             await self.close(code=UNKNOWN_SESSION)
@@ -209,7 +206,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
             await self._resume(answer_id=started.answer_id, after_seq=-1)
 
     async def _resume(self, *, answer_id: UUID, after_seq: int) -> None:
-        answer = await run_in_thread(_find_answer, session_id=self.session_id, answer_id=answer_id)
+        answer = await run_in_thread(find_answer, session_id=self.session_id, answer_id=answer_id)
         if answer is None:
             await self._refuse("not_found", "There is no such answer in this conversation.")
             return
@@ -289,43 +286,18 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     async def _has_access(self) -> bool:
         """Whether the person may still be here. Closes the socket when not."""
-        state = await run_in_thread(
-            _check_access,
+        access = await run_in_thread(
+            check_access,
             session_id=self.session_id,
             user=self.user,
             login_key=self.scope["session"].session_key,
         )
-        if state is not None:
-            await self.close(code=state)
-        return state is None
+        if access is not Access.GRANTED:
+            await self.close(code=NOT_LOGGED_IN if access is Access.LOGIN_LOST else UNKNOWN_SESSION)
+        return access is Access.GRANTED
 
     async def _refuse(self, error_type: str, message: str, retry_after: int | None = None) -> None:
         await self._send(error_frame(error_type=error_type, message=message, retry_after=retry_after))
 
     async def _send(self, frame: Frame) -> None:
         await self.send(text_data=json.dumps(frame, ensure_ascii=False))
-
-
-def _open_session(*, session_id: UUID, user: User) -> ChatSession | None:
-    interrupt_stale_answers(session_id=session_id)
-    return ChatSession.objects.visible_to(user).select_related("clone", "user").filter(pk=session_id).first()
-
-
-def _find_answer(*, session_id: UUID, answer_id: UUID) -> Message | None:
-    if not Message.objects.filter(pk=answer_id, session_id=session_id, role="assistant").exists():
-        return None
-    return load_turn(answer_id=answer_id)
-
-
-def _check_access(*, session_id: UUID, user: User, login_key: str | None) -> int | None:
-    """The close code when this socket may not stay open, else None. One query while all is well.
-
-    `user` is the person as the socket was opened, when the login was theirs: it ends with its row, and with a new
-    password.
-    """
-    login = Session.objects.filter(session_key=login_key, expire_date__gt=timezone.now())
-    person = User.objects.filter(pk=user.pk, is_active=True, password=user.password)
-    session = ChatSession.objects.visible_to(user).filter(pk=session_id)
-    if session.filter(Exists(login), Exists(person)).exists():
-        return None
-    return UNKNOWN_SESSION if login.exists() and person.exists() else NOT_LOGGED_IN
