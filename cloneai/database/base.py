@@ -82,6 +82,13 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         return not self.settings_dict.get("HOST")
 
     @property
+    def queries_logged(self) -> bool:
+        """Only for who asks, not for all of DEBUG, which is how the product runs on a laptop: to write down the text
+        of every statement takes time and keeps vectors and passages in memory.
+        """
+        return bool(self.force_debug_cursor)
+
+    @property
     def pool(self) -> Any:
         options = self.settings_dict["OPTIONS"].get("pool")
         if options and self.is_embedded:
