@@ -11,9 +11,9 @@ class PlatformConfig(AppConfig):
 
     def ready(self) -> None:
         from cloneai import checks  # noqa: F401  (registers them)
-        from cloneai.job_queue import make_waiting_workers_killable
+        from cloneai.job_queue import prepare_workers
         from cloneai.reference_data import ensure_reference_data
 
-        make_waiting_workers_killable()
+        prepare_workers()
         # Sent once for each app with models, after all tables are there; one of them is enough.
         post_migrate.connect(ensure_reference_data, sender=apps.get_app_config("chat"))

@@ -2,6 +2,8 @@
 
 A waiting worker of multiprocessing's queue holds the reader's lock; killed by -9 it takes the lock along, and no job
 of that cluster ever runs again. Here workers wait on the pipe without the lock and hold it only while they read.
+
+Each worker also keeps one event loop for all of its jobs.
 """
 
 import time
@@ -9,6 +11,9 @@ from queue import Empty
 from typing import Any
 
 from django_q.queues import Queue
+from django_q.signals import post_spawn
+
+from cloneai.threads import keep_event_loop
 
 WAIT_SECONDS = 1.0
 COLLISION_SECONDS = 0.01
@@ -29,6 +34,7 @@ def get_without_waiting_lock(self: Queue, block: bool = True, timeout: float | N
             time.sleep(COLLISION_SECONDS)
 
 
-def make_waiting_workers_killable() -> None:
-    """Puts the safe `get` in place; called once when Django starts."""
+def prepare_workers() -> None:
+    """Puts the safe `get` in place, and a loop into each worker; called once when Django starts."""
     Queue.get = get_without_waiting_lock
+    post_spawn.connect(keep_event_loop)

@@ -3,9 +3,13 @@
 Django's own `sync_to_async` shares one thread for the whole process, so twenty sockets would wait for each
 other. Here each call has a thread from a pool no larger than the connection pool. Group the queries of a step
 into one function: it holds one connection while it runs and none afterwards.
+
+The other way round, jobs enter async code by `run_async`.
 """
 
-from collections.abc import Callable
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
@@ -43,3 +47,40 @@ async def run_in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwa
     """
     result: T = await _call_in_thread(function, args, kwargs)
     return result
+
+
+class _KeptLoop:
+    """The event loop of a worker process, and with it the provider's client and its open connections."""
+
+    runner: asyncio.Runner | None = None
+
+
+def keep_event_loop(**_signal: Any) -> None:
+    """For worker processes, whose jobs come one after the other: `run_async` has one loop for all of them."""
+    _KeptLoop.runner = asyncio.Runner()
+
+
+def run_async(main: Coroutine[Any, Any, T]) -> T:
+    """As `asyncio.run`, but on the loop that the process keeps, if it keeps one."""
+    runner = _KeptLoop.runner
+    if runner is None or threading.current_thread() is not threading.main_thread():
+        return asyncio.run(main)
+    try:
+        return runner.run(_with_its_tasks(main))
+    except Exception:
+        raise
+    except BaseException:  # it broke out of the loop (a job's time is over): what still runs there must end
+        _KeptLoop.runner = None
+        runner.close()
+        raise
+
+
+async def _with_its_tasks(main: Coroutine[Any, Any, T]) -> T:
+    """Ends what the coroutine began and left, as the end of a loop would."""
+    try:
+        return await main
+    finally:
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)

@@ -1,6 +1,5 @@
 """What django-q2 calls, by dotted path and with ids only. `sweep` is scheduled once a minute."""
 
-import asyncio
 import logging
 import uuid
 from datetime import timedelta
@@ -10,6 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django_q.models import OrmQ
 
+from cloneai.threads import run_async
 from knowledge.ingestion import ingest_document
 from knowledge.models import FINAL_STATUSES, MAX_ATTEMPTS, Document, Status
 from knowledge.orphans import audit
@@ -38,7 +38,7 @@ def probe_ready() -> int:
         document = None if Document.objects.filter(status=Status.QUEUED).exists() else _claim_unproven()
         if document is None:
             return done
-        report = asyncio.run(probe_document(document=document))
+        report = run_async(probe_document(document=document))
         if report:
             # Of this version only: a replacement starts over.
             Document.objects.filter(pk=document.pk, live_version=document.live_version).update(
