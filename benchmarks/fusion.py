@@ -137,7 +137,7 @@ def _load_cranfield() -> Any:
             model=model,
             payer=Payer(user_id=None, clone_id=clone.pk),
             hold=lambda passages: passages,
-            on_progress=lambda: None,
+            on_progress=lambda stored: None,
         )
     )
     ChunkEmbedding.objects.filter(clone=clone).update(is_live=True)

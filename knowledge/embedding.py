@@ -1,13 +1,15 @@
 """Vectors for the passages of a document: packed requests, checked results, binary COPY. Enter at
-`embed_chunks`.
+`embed_chunks` for stored passages, at `request_vectors` for texts of one request.
 
 Interrupted work resumes at the first passage without a vector: each request's vectors are stored as soon as
-they arrive. Vectors are float32 (passages, dimensions), stored as halfvec.
+they arrive. Vectors are float16 (passages, dimensions), stored as halfvec.
 """
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
+from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,7 @@ from billing.metering import Payer, embed_texts
 from billing.models import Purpose
 from billing.tokens import count_tokens
 from cloneai.threads import run_in_thread
+from knowledge.chunking import TextChunk
 from knowledge.errors import IngestionError
 from knowledge.models import Chunk, ChunkEmbedding
 
@@ -29,6 +32,7 @@ REQUESTS_IN_FLIGHT = 3
 HEADING_CHARS = 200
 
 Vectors = npt.NDArray[np.float32]
+HalfVectors = npt.NDArray[np.float16]
 # Called within the transaction that writes: locks what the vectors are for and returns the passages that may be
 # written, or raises when none of them is ours any more.
 Hold = Callable[[Sequence[Chunk]], Sequence[Chunk]]
@@ -50,6 +54,14 @@ class PendingChunk:
     tokens: int
 
 
+class VectorOwner(NamedTuple):
+    """The passage that a vector is of, with its document and clone."""
+
+    chunk_id: int
+    document_id: UUID
+    clone_id: int
+
+
 def find_pending(*, chunks: QuerySet[Chunk], model: EmbeddingModel) -> list[PendingChunk]:
     """Those of the passages that have no vector of this model yet, in reading order. One query."""
     vectors = ChunkEmbedding.objects.filter(
@@ -60,6 +72,12 @@ def find_pending(*, chunks: QuerySet[Chunk], model: EmbeddingModel) -> list[Pend
         PendingChunk(id=pk, tokens=tokens + _prefix_tokens(tuple(headings), model=model.name))
         for pk, tokens, headings in rows.values_list("pk", "token_count", "headings")
     ]
+
+
+def fits_one_request(*, passages: Sequence[TextChunk], model: EmbeddingModel) -> bool:
+    """Whether the provider takes all of them at once."""
+    tokens = sum(one.token_count + _prefix_tokens(one.headings, model=model.name) for one in passages)
+    return len(passages) <= MAX_INPUTS and tokens <= MAX_REQUEST_TOKENS
 
 
 def pack_requests(*, pending: Sequence[PendingChunk]) -> Iterator[list[PendingChunk]]:
@@ -82,12 +100,12 @@ async def embed_chunks(
     model: EmbeddingModel,
     payer: Payer,
     hold: Hold,
-    on_progress: Callable[[], None],
+    on_progress: Callable[[int], None],
 ) -> None:
     """Embed and store passages, a few requests in flight.
 
-    `hold` runs inside each writing transaction, `on_progress` after it; both are sync. Raises what a request or
-    `hold` raised, after what else is in flight has been stored, because that is paid for.
+    `hold` runs inside each writing transaction, in a thread; `on_progress` after it, with the number of passages.
+    Raises what a request or either of them raised, after what else is in flight has been stored: that is paid for.
     """
     batches = pack_requests(pending=pending)
     failures: list[BaseException] = []
@@ -98,7 +116,7 @@ async def embed_chunks(
                 return
             try:
                 await _embed_batch(batch=batch, model=model, payer=payer, hold=hold)
-                await run_in_thread(on_progress)
+                on_progress(len(batch))
             except Exception as error:  # noqa: BLE001 - raised again below, when the others have stored theirs
                 failures.append(error)
 
@@ -112,7 +130,7 @@ def embedded_text(*, headings: Sequence[str], content: str) -> str:
     return _prefix(tuple(headings)) + content
 
 
-def check_vectors(*, vectors: Vectors, count: int, dimensions: int) -> npt.NDArray[np.float16]:
+def check_vectors(*, vectors: Vectors, count: int, dimensions: int) -> HalfVectors:
     """The vectors as half precision. Raises IngestionError unless each is finite, non-zero and of the
     length asked for.
     """
@@ -127,29 +145,45 @@ def check_vectors(*, vectors: Vectors, count: int, dimensions: int) -> npt.NDArr
     return half
 
 
+async def request_vectors(*, texts: Sequence[str], model: EmbeddingModel, payer: Payer) -> HalfVectors:
+    """A checked vector for each text, by one request. Raises MeteredCallError, IngestionError."""
+    result = await embed_texts(
+        payer=payer,
+        purpose=Purpose.DOCUMENT_EMBEDDING,
+        texts=texts,
+        model=model.name,
+        dimensions=model.dimensions,
+    )
+    return check_vectors(vectors=result.vectors, count=len(texts), dimensions=model.dimensions)
+
+
 def store_vectors(
-    *,
-    chunks: Sequence[Chunk],
-    vectors: npt.NDArray[np.float16],
-    model: EmbeddingModel,
-    hold: Hold,
+    *, chunks: Sequence[Chunk], vectors: HalfVectors, model: EmbeddingModel, hold: Hold
 ) -> None:
-    """Write the vectors by binary COPY in one transaction, about 30 times faster than `bulk_create`."""
+    """Write the vectors of those passages that `hold` returns, in one transaction; nothing of it is live yet."""
     with transaction.atomic():
         held = {chunk.pk for chunk in hold(chunks)}
         places = [place for place, chunk in enumerate(chunks) if chunk.pk in held]
-        payload = _copy_payload(
-            chunks=[chunks[place] for place in places], vectors=vectors[places], model=model
-        )
-        with (
-            connection.cursor() as cursor,
-            cursor.copy(
-                "COPY knowledge_chunkembedding "
-                "(chunk_id, document_id, clone_id, model, dimensions, embedding, is_live) "
-                "FROM STDIN (FORMAT BINARY)"
-            ) as copy,
-        ):
-            copy.write(payload)
+        owners = [
+            VectorOwner(chunks[place].pk, chunks[place].document_id, chunks[place].clone_id)
+            for place in places
+        ]
+        copy_vectors(owners=owners, vectors=vectors[places], model=model, is_live=False)
+
+
+def copy_vectors(
+    *, owners: Sequence[VectorOwner], vectors: HalfVectors, model: EmbeddingModel, is_live: bool
+) -> None:
+    """Write the vectors by binary COPY, about 30 times faster than `bulk_create`."""
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(
+            "COPY knowledge_chunkembedding "
+            "(chunk_id, document_id, clone_id, model, dimensions, embedding, is_live) "
+            "FROM STDIN (FORMAT BINARY)"
+        ) as copy,
+    ):
+        copy.write(_copy_payload(owners=owners, vectors=vectors, model=model, is_live=is_live))
 
 
 async def _embed_batch(
@@ -158,14 +192,8 @@ async def _embed_batch(
     chunks = await run_in_thread(_load, [chunk.id for chunk in batch])
     if not chunks:
         return
-    result = await embed_texts(
-        payer=payer,
-        purpose=Purpose.DOCUMENT_EMBEDDING,
-        texts=[embedded_text(headings=chunk.headings, content=chunk.content) for chunk in chunks],
-        model=model.name,
-        dimensions=model.dimensions,
-    )
-    vectors = check_vectors(vectors=result.vectors, count=len(chunks), dimensions=model.dimensions)
+    texts = [embedded_text(headings=chunk.headings, content=chunk.content) for chunk in chunks]
+    vectors = await request_vectors(texts=texts, model=model, payer=payer)
     await run_in_thread(store_vectors, chunks=chunks, vectors=vectors, model=model, hold=hold)
 
 
@@ -183,11 +211,9 @@ def _prefix_tokens(headings: tuple[str, ...], *, model: str) -> int:
 
 
 def _copy_payload(
-    *, chunks: Sequence[Chunk], vectors: npt.NDArray[np.float16], model: EmbeddingModel
+    *, owners: Sequence[VectorOwner], vectors: HalfVectors, model: EmbeddingModel, is_live: bool
 ) -> bytes:
-    """PostgreSQL's binary COPY format; halfvec's wire form is int16 length, int16 zero, then big-endian
-    halves. Nothing of it is live yet: see `knowledge.publication`.
-    """
+    """PostgreSQL's binary COPY format; halfvec's wire form is int16 length, int16 zero, then big-endian halves."""
     name = model.name.encode()
     size = vectors.shape[1]
     row = np.dtype(
@@ -202,15 +228,15 @@ def _copy_payload(
             ("is_live_len", ">i4"), ("is_live", "u1"),
         ]
     )  # fmt: skip
-    table = np.zeros(len(chunks), dtype=row)
+    table = np.zeros(len(owners), dtype=row)
     table["fields"] = 7
     table["chunk_len"] = table["clone_len"] = 8
-    table["chunk"] = [chunk.pk for chunk in chunks]
+    table["chunk"] = [owner.chunk_id for owner in owners]
     table["document_len"] = 16
-    table["document"] = np.array([np.void(chunk.document_id.bytes) for chunk in chunks], dtype="V16")
-    table["clone"] = [chunk.clone_id for chunk in chunks]
+    table["document"] = np.array([np.void(owner.document_id.bytes) for owner in owners], dtype="V16")
+    table["clone"] = [owner.clone_id for owner in owners]
     table["model_len"], table["model"] = len(name), np.void(name)
     table["dimensions_len"], table["dimensions"] = 2, model.dimensions
     table["embedding_len"], table["size"], table["values"] = 4 + 2 * size, size, vectors
-    table["is_live_len"], table["is_live"] = 1, False
+    table["is_live_len"], table["is_live"] = 1, is_live
     return b"PGCOPY\n\xff\r\n\0" + bytes(8) + table.tobytes() + b"\xff\xff"

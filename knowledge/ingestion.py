@@ -1,11 +1,11 @@
 """Turns an uploaded document into searchable passages; enter at `ingest_document`, the background job.
 
-Stages: extract (in a child process) -> clean -> chunk -> embed -> publish. The passages of a version are written
-in one transaction, vectors request by request, and publication is one transaction, so the job can die anywhere
-and the next attempt goes on where it stopped.
+Stages: extract (in a child process) -> clean -> chunk -> embed -> publish. Publication is one transaction. A document
+whose vectors come by one request is written there, once; to read it again after a crash costs less. What cost money,
+or is large, is written as soon as it is there: the passages in one transaction, vectors request by request. So the job
+can die anywhere, and the next attempt goes on where it stopped.
 """
 
-import asyncio
 import contextlib
 import logging
 import tempfile
@@ -16,19 +16,28 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import OperationalError
+from django.db.models import Exists, OuterRef
 from django_q.exceptions import TimeoutException
 
 from billing.metering import MeteredCallError, Payer
 from billing.tokens import encoding_name_for
-from cloneai.threads import run_in_thread
-from knowledge.ai_cleaning import CleanedPages, clean_with_ai
+from cloneai.threads import run_async
+from knowledge.ai_cleaning import clean_with_ai
 from knowledge.chunking import chunk_text, join_pages
 from knowledge.cleaning import clean_pages
-from knowledge.embedding import EmbeddingModel, embed_chunks, find_pending
+from knowledge.embedding import (
+    EmbeddingModel,
+    embed_chunks,
+    embedded_text,
+    find_pending,
+    fits_one_request,
+    request_vectors,
+)
 from knowledge.errors import IngestionError, LeaseLost
 from knowledge.extraction import ExtractedPage, ExtractionError, extract_document
 from knowledge.leases import (
     Lease,
+    Progress,
     claim_document,
     fail_document,
     heartbeat,
@@ -36,17 +45,16 @@ from knowledge.leases import (
     postpone_document,
     update_document,
 )
-from knowledge.models import MAX_ATTEMPTS, Chunk, ChunkEmbedding, Document, Status
-from knowledge.publication import publish_version
+from knowledge.models import MAX_ATTEMPTS, Chunk, Document, Status
+from knowledge.publication import Finished, publish_version
 from knowledge.uploads import enqueue_probes
-from knowledge.version_text import write_pages, write_passages
+from knowledge.version_text import Draft, keep_draft
 
 logger = logging.getLogger(__name__)
 
 TRANSIENT_ERRORS = ("rate_limit", "connection", "timeout")
 BACKOFF = timedelta(seconds=30)
 AI_CLEANED_KINDS = ("pdf", "docx", "txt")  # the others were written as text and hold no layout to mend
-PROGRESS_SECONDS = 2.0
 
 
 def ingest_document(*, document_id: uuid.UUID) -> None:
@@ -58,8 +66,8 @@ def ingest_document(*, document_id: uuid.UUID) -> None:
     if lease is None:
         return
     try:
-        with heartbeat(lease=lease):
-            _run_stages(lease=lease)
+        with heartbeat(lease=lease) as progress:
+            _run_stages(lease=lease, progress=progress)
     except LeaseLost:
         logger.info("Document %s was taken away while it was processed", document_id)
     except (ExtractionError, IngestionError) as error:
@@ -104,35 +112,54 @@ def _end_or_postpone(*, lease: Lease, code: str, message: str, is_transient: boo
         fail_document(lease=lease, code=code, message=message)
 
 
-def _run_stages(*, lease: Lease) -> None:
-    document = Document.objects.select_related("clone").get(pk=lease.document_id)
-    if not Chunk.objects.filter(document=document, version=lease.version).exists():
-        pages = _read_pages(document=document, lease=lease)
-        _store_text(lease=lease, document=document, pages=pages)
-        del pages  # up to 50 MB that embedding has no use for
+def _run_stages(*, lease: Lease, progress: Progress) -> None:
+    stored = Chunk.objects.filter(document=OuterRef("pk"), version=lease.version)
+    rows = Document.objects.select_related("clone").annotate(has_passages=Exists(stored))
+    document = rows.get(pk=lease.document_id)
     model = EmbeddingModel(name=settings.EMBEDDING_MODEL, dimensions=settings.EMBEDDING_DIMENSIONS)
-    _embed(lease=lease, document=document, model=model)
-    publish_version(lease=lease, model=model)
+    finished = None
+    if not document.has_passages:  # type: ignore[attr-defined]  # the annotation
+        draft, is_paid_for = _read_draft(document=document, lease=lease, progress=progress)
+        if is_paid_for or not fits_one_request(passages=draft.passages, model=model):
+            keep_draft(lease=lease, document=document, draft=draft)
+        else:
+            finished = _embed_draft(
+                lease=lease, document=document, draft=draft, model=model, progress=progress
+            )
+        del draft  # up to 50 MB that embedding has no use for
+    if finished is None:
+        _embed_stored(lease=lease, document=document, model=model, progress=progress)
+    publish_version(lease=lease, document=document, model=model, finished=finished)
     enqueue_probes()
 
 
-def _read_pages(*, document: Document, lease: Lease) -> tuple[ExtractedPage, ...]:
-    update_document(lease=lease, status=Status.EXTRACTING, stage_done=0, stage_total=0)
+def _read_draft(*, document: Document, lease: Lease, progress: Progress) -> tuple[Draft, bool]:
+    """The file as passages, and whether somebody was paid for them."""
     with _local_copy(document=document) as path:
         extracted = extract_document(path=path, name=document.file_name)
-    document.warnings = list(extracted.warnings)
-    update_document(
-        lease=lease,
-        kind=extracted.kind,
-        warnings=document.warnings,
-        status=Status.CLEANING,
-        stage_done=0,
-        stage_total=len(extracted.pages),
-    )
+    warnings = list(extracted.warnings)
+    progress.show(Status.CLEANING, total=len(extracted.pages))
     pages = clean_pages(pages=extracted.pages, kind=extracted.kind)
-    if is_cleaned_with_ai(document=document, kind=extracted.kind):
-        pages = _clean_with_ai(lease=lease, document=document, pages=pages)
-    return pages
+    is_cleaned = is_cleaned_with_ai(document=document, kind=extracted.kind)
+    if is_cleaned:
+        pages = _clean_with_ai(document=document, pages=pages, warnings=warnings, progress=progress)
+    progress.show(Status.CHUNKING, total=len(pages))
+    text = join_pages(pages=pages)
+    passages = chunk_text(
+        document=text,
+        encoding_name=encoding_name_for(settings.EMBEDDING_MODEL),
+        max_tokens=document.clone.chunk_tokens,
+        overlap_tokens=document.clone.chunk_overlap_tokens,
+    )
+    if not passages:
+        update_document(lease=lease, kind=extracted.kind, warnings=warnings)
+        raise IngestionError(
+            code="no_text",
+            message="No text was found in the file. If it is a scan, make it searchable with OCR "
+            "and upload that.",
+        )
+    draft = Draft(kind=extracted.kind, warnings=warnings, pages=pages, text=text, passages=passages)
+    return draft, is_cleaned
 
 
 def is_cleaned_with_ai(*, document: Document, kind: str) -> bool:
@@ -165,90 +192,62 @@ def _local_copy(*, document: Document) -> Iterator[Path]:
 
 
 def _clean_with_ai(
-    *, lease: Lease, document: Document, pages: Sequence[ExtractedPage]
+    *, document: Document, pages: Sequence[ExtractedPage], warnings: list[str], progress: Progress
 ) -> tuple[ExtractedPage, ...]:
     """Mends what layout and recognition broke, window by window; a problem is a warning, never a failure."""
-    payer = Payer(user_id=document.uploaded_by_id, clone_id=document.clone_id, document_id=document.pk)
-    progress = {"done": 0}
-
-    async def clean() -> CleanedPages:
-        report = asyncio.create_task(_report_progress(lease=lease, progress=progress))
-        try:
-            return await clean_with_ai(
-                pages=pages,
-                payer=payer,
-                on_progress=lambda done, total: progress.update(done=done, total=total),
-            )
-        finally:
-            report.cancel()
-
-    cleaned = asyncio.run(clean())
+    cleaned = run_async(
+        clean_with_ai(
+            pages=pages,
+            payer=_payer_of(document),
+            on_progress=lambda done, total: progress.show(Status.CLEANING, done=done, total=total),
+        )
+    )
     logger.info("Document %s: %d of %d windows cleaned by AI", document.pk, cleaned.accepted, cleaned.windows)
     if cleaned.problem:
-        document.warnings.append(
+        warnings.append(
             f"AI cleaning was incomplete ({cleaned.accepted} of {cleaned.windows} parts; {cleaned.problem}). The rest "
             "was taken as it was read; retry the document to clean it again."
         )
-        update_document(lease=lease, warnings=document.warnings)
     return cleaned.pages
 
 
-async def _report_progress(*, lease: Lease, progress: dict[str, int]) -> None:
-    while True:
-        await asyncio.sleep(PROGRESS_SECONDS)
-        if "total" in progress:
-            await run_in_thread(
-                update_document, lease=lease, stage_done=progress["done"], stage_total=progress["total"]
-            )
+def _embed_draft(
+    *, lease: Lease, document: Document, draft: Draft, model: EmbeddingModel, progress: Progress
+) -> Finished:
+    """Vectors for all passages by one request. If none come, the draft is kept for the next attempt."""
+    progress.show(Status.EMBEDDING, total=len(draft.passages))
+    texts = [embedded_text(headings=one.headings, content=one.content) for one in draft.passages]
+    try:
+        vectors = run_async(request_vectors(texts=texts, model=model, payer=_payer_of(document)))
+    except Exception:
+        keep_draft(lease=lease, document=document, draft=draft)
+        raise
+    return Finished(draft=draft, vectors=vectors)
 
 
-def _store_text(*, lease: Lease, document: Document, pages: Sequence[ExtractedPage]) -> None:
-    """Write the pages, cut their text into passages and write those. Passages show that both are complete."""
-    update_document(lease=lease, status=Status.CHUNKING, stage_done=0, stage_total=len(pages))
-    text = join_pages(pages=pages)
-    write_pages(lease=lease, document=document, pages=pages, text=text)
-    chunks = chunk_text(
-        document=text,
-        encoding_name=encoding_name_for(settings.EMBEDDING_MODEL),
-        max_tokens=document.clone.chunk_tokens,
-        overlap_tokens=document.clone.chunk_overlap_tokens,
-    )
-    if not chunks:
-        raise IngestionError(
-            code="no_text",
-            message="No text was found in the file. If it is a scan, make it searchable with OCR "
-            "and upload that.",
-        )
-    write_passages(lease=lease, document=document, text=text, chunks=chunks)
-
-
-def _embed(*, lease: Lease, document: Document, model: EmbeddingModel) -> None:
-    """Embed the passages that have no vector yet. The only place where the job enters async code."""
+def _embed_stored(*, lease: Lease, document: Document, model: EmbeddingModel, progress: Progress) -> None:
+    """Embed the stored passages that have no vector yet."""
     chunks = Chunk.objects.filter(document=document, version=lease.version)
     pending = find_pending(chunks=chunks, model=model)
     total = chunks.count()
     done = total - len(pending)
-    update_document(lease=lease, status=Status.EMBEDDING, stage_done=done, stage_total=total)
+    progress.show(Status.EMBEDDING, done=done, total=total)
     if not pending:
         return
 
-    def report() -> None:
-        stored = ChunkEmbedding.objects.filter(
-            document=document, chunk__version=lease.version, model=model.name, dimensions=model.dimensions
-        ).count()
-        update_document(lease=lease, stage_done=stored)
+    def report(stored: int) -> None:
+        nonlocal done
+        done += stored
+        progress.show(Status.EMBEDDING, done=done, total=total)
 
     def hold(passages: Sequence[Chunk]) -> Sequence[Chunk]:
         lock_document(lease=lease)
         return passages
 
-    payer = Payer(user_id=document.uploaded_by_id, clone_id=document.clone_id, document_id=document.pk)
-    asyncio.run(
-        embed_chunks(
-            pending=pending,
-            model=model,
-            payer=payer,
-            hold=hold,
-            on_progress=report,
-        )
+    run_async(
+        embed_chunks(pending=pending, model=model, payer=_payer_of(document), hold=hold, on_progress=report)
     )
+
+
+def _payer_of(document: Document) -> Payer:
+    return Payer(user_id=document.uploaded_by_id, clone_id=document.clone_id, document_id=document.pk)

@@ -44,5 +44,5 @@ def _hold_existing(passages: Sequence[Chunk]) -> Sequence[Chunk]:
     return [passage for passage in passages if passage.pk in existing]
 
 
-def _no_progress() -> None:
+def _no_progress(stored: int) -> None:
     """The command reports at its end."""

@@ -10,9 +10,11 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
+from django.db import connection
 
 from knowledge.models import Document
 
@@ -30,12 +32,19 @@ _PLACE = np.uint64(0x9E3779B97F4A7C15)  # odd: a word counts differently at each
 
 Hashes = npt.NDArray[np.uint64]
 
+# Texts that share 70% have one of their 16 smallest runs in common but for once in a million, and PostgreSQL compares
+# all with all.
+LIKELY = """
+    SELECT id, sketch FROM knowledge_document
+    WHERE clone_id = %(clone)s AND id <> %(document)s AND sketch[1:%(probed)s] && %(runs)s::bigint[]
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Similar:
     """Another document of the clone, and the estimated share of runs that both have, 0 to 1."""
 
-    document: Document
+    document_id: UUID
     share: float
 
 
@@ -49,10 +58,12 @@ def make_sketch(*, text: str) -> list[int]:
 
 def _word_blocks(text: str) -> Iterator[Hashes]:
     """Checksums of the words, `BLOCK_WORDS` at a time; each block begins with the end of the one before."""
-    checksums = (zlib.crc32(match[0].lower().encode()) for match in _WORDS.finditer(text))
+    words = (match[0] for match in _WORDS.finditer(text))
     block = np.empty(0, dtype=np.uint64)
-    while len(fresh := np.fromiter(islice(checksums, BLOCK_WORDS), dtype=np.uint64)):
-        block = np.concatenate((block[-(RUN_WORDS - 1) :], fresh))
+    # Chained maps, which the interpreter runs through without a step of its own for each word.
+    while some := list(islice(words, BLOCK_WORDS)):
+        checksums = map(zlib.crc32, map(str.encode, map(str.lower, some)))
+        block = np.concatenate((block[-(RUN_WORDS - 1) :], np.fromiter(checksums, np.uint64, len(some))))
         yield block
 
 
@@ -82,14 +93,16 @@ def find_similar(*, document: Document, sketch: Sequence[int]) -> Similar | None
     """The clone's other document that is most alike, if one has `LEAST_SHARE` in common. One query."""
     if not sketch:
         return None
-    # Texts that share 70% have one of their 16 smallest runs in common but for once in a million, and PostgreSQL
-    # compares all with all.
-    others = Document.objects.filter(
-        clone=document.clone_id, sketch__0_16__overlap=list(sketch[:PROBED_RUNS])
-    ).exclude(pk=document.pk)
-    found = [
-        Similar(document=other, share=share_of(sketch, other.sketch))
-        for other in others.only("pk", "title", "sketch")
-    ]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            LIKELY,
+            {
+                "clone": document.clone_id,
+                "document": document.pk,
+                "probed": PROBED_RUNS,
+                "runs": list(sketch[:PROBED_RUNS]),
+            },
+        )
+        found = [Similar(document_id=key, share=share_of(sketch, other)) for key, other in cursor.fetchall()]
     best = max(found, key=lambda similar: similar.share, default=None)
     return best if best is not None and best.share >= LEAST_SHARE else None

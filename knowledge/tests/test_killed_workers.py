@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -37,7 +38,7 @@ django.setup()
 from knowledge import embedding, extraction_process
 from knowledge.ingestion import ingest_document
 
-def work(document_id, target, moment):
+def work(document_id, target, moment, max_inputs):
     real = locate(target)
 
     def die(*arguments, **options):
@@ -45,7 +46,7 @@ def work(document_id, target, moment):
             real(*arguments, **options)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    embedding.MAX_INPUTS, embedding.REQUESTS_IN_FLIGHT = 2, 1
+    embedding.MAX_INPUTS, embedding.REQUESTS_IN_FLIGHT = max_inputs, 1
     with mock.patch(target, die):
         ingest_document(document_id=document_id)
 
@@ -59,17 +60,22 @@ while True:
     except ChildProcessError:
         break
 """
+FEW, ALL = 2, 2048  # passages in a request: several requests for a document, or one
 MOMENTS = (
-    ("knowledge.ingestion.extract_document", "before"),
-    ("knowledge.ingestion.clean_pages", "after"),
-    ("knowledge.ingestion.chunk_text", "after"),
-    ("knowledge.version_text.Chunk.objects.bulk_create", "after"),  # inside the transaction
-    ("knowledge.ingestion.find_pending", "before"),
-    ("knowledge.embedding.check_vectors", "before"),  # paid for, not stored
-    ("knowledge.embedding.store_vectors", "after"),
-    ("knowledge.publication._mark_ready", "after"),  # inside the transaction
+    ("knowledge.ingestion.extract_document", "before", FEW),
+    ("knowledge.ingestion.clean_pages", "after", FEW),
+    ("knowledge.ingestion.chunk_text", "after", FEW),
+    ("knowledge.version_text._write_passages", "after", FEW),  # inside the transaction
+    ("knowledge.ingestion.find_pending", "before", FEW),
+    ("knowledge.embedding.check_vectors", "before", FEW),  # paid for, not stored
+    ("knowledge.embedding.store_vectors", "after", FEW),
+    ("knowledge.publication._take_over", "after", FEW),  # inside the transaction
+    ("knowledge.ingestion.request_vectors", "before", ALL),
+    ("knowledge.version_text._write_passages", "after", ALL),  # paid for, inside the transaction
+    ("knowledge.publication._take_over", "after", ALL),  # paid for, inside the transaction
 )
-PAID_TWICE = MOMENTS.index(("knowledge.embedding.check_vectors", "before"))
+# The one request whose answer nobody could store is made again: two passages, or all of a document's.
+TWO_PAID_TWICE, ALL_PAID_TWICE = (5,), (9, 10)
 
 
 def kill_workers(documents: list[Document], provider: FakeProvider) -> list[str]:
@@ -126,8 +132,10 @@ def test_killed_worker_loses_nothing_doubles_nothing_and_pays_once(
     asked = Counter(text for request in provider.requests for text in request["input"])
     twice = {text for text, count in asked.items() if count > 1}
     assert set(asked.values()) <= {1, 2}
-    assert len(twice) == 2  # the one request whose answer nobody could store
-    assert all(f"Rule {PAID_TWICE} of" in text for text in twice)
+    expected = dict.fromkeys(TWO_PAID_TWICE, 2)
+    for number in ALL_PAID_TWICE:
+        expected[number] = Document.objects.get(pk=documents[number].pk).chunk_count
+    assert Counter(int(re.findall(r"Rule (\d+) of", text)[0]) for text in twice) == expected
     assert CostRecord.objects.count() == len(provider.requests)
 
 
