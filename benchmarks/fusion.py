@@ -173,6 +173,7 @@ async def _orders(clone: Any, question: str) -> dict[str, Order]:
     from knowledge.candidates import find_candidates
     from knowledge.embedding import EmbeddingModel
     from knowledge.relevance import calibration_for, fuse_candidates
+    from knowledge.word_search import search_words
 
     model = EmbeddingModel(name=clone.embedding_model, dimensions=clone.embedding_dimensions)
     embedded = await embed_texts(
@@ -182,12 +183,14 @@ async def _orders(clone: Any, question: str) -> dict[str, Order]:
         model=model.name,
         dimensions=model.dimensions,
     )
+    words = await run_in_thread(
+        search_words, clone_id=clone.pk, language="english", query=question, depth=DEPTH
+    )
     found = await run_in_thread(
         find_candidates,
         clone_id=clone.pk,
-        language="english",
-        query=question,
-        vector=embedded.vectors[0].tolist(),
+        words=words,
+        vector=embedded.vectors[0],
         model=model,
         depth=DEPTH,
     )

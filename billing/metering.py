@@ -1,7 +1,7 @@
 """The one door to the provider: reserve the worst cost, call, settle to the true cost, write one record.
 
-Enter at `complete_chat`, `stream_chat`, `complete_structured` and `embed_texts`. Each makes one thread hop
-with one transaction before the call and one after it, and holds no connection meanwhile. All raise
+Enter at `complete_chat`, `stream_chat`, `complete_structured`, `embed_texts` and `embed_then`. Each makes one thread
+hop with one transaction before the call and one after it, and holds no connection meanwhile. All raise
 `MeteredCallError`, whose tree is in `billing.errors`. Settlement is shielded: it happens also when the
 caller is cancelled or stops reading, and `settle_abandoned` does it for a process that died.
 
@@ -10,10 +10,11 @@ input and the text that came, if the request may have reached the provider; noth
 was refused with a status.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from decimal import Decimal
 from importlib import import_module
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy
 import pydantic
@@ -27,6 +28,7 @@ from billing.calls import (
     StructuredResult,
     TextDelta,
     Usage,
+    Vectors,
 )
 from billing.errors import (
     AnswerUnusable,
@@ -56,12 +58,14 @@ __all__ = [
     "complete_chat",
     "complete_structured",
     "embed_texts",
+    "embed_then",
     "list_models",
     "load_client",
     "stream_chat",
 ]
 
-T = TypeVar("T", bound=pydantic.BaseModel)
+Shape = TypeVar("Shape", bound=pydantic.BaseModel)
+T = TypeVar("T")
 
 
 def _plan_chat(
@@ -149,10 +153,10 @@ async def complete_structured(
     purpose: str,
     model: str,
     messages: Sequence[ChatMessage],
-    schema: type[T],
+    schema: type[Shape],
     max_output_tokens: int,
     temperature: float,
-) -> StructuredResult[T]:
+) -> StructuredResult[Shape]:
     """One answer in the given shape. A refusal, a cut-off answer and one that does not fit are errors."""
     plan = _plan_chat(
         payer=payer,
@@ -198,14 +202,7 @@ async def embed_texts(
         return EmbeddingResult(
             vectors=nothing, usage=Usage(0, 0, 0), cost_usd=Decimal(0), model=model, latency_ms=0, retries=0
         )
-    plan = CallPlan(
-        payer=payer,
-        purpose=purpose,
-        model=model,
-        count_input=lambda: sum(count_tokens(text, model=model) for text in texts),
-        max_output_tokens=0,
-    )
-    async with MeteredCall(plan) as call:
+    async with MeteredCall(_plan_embedding(payer=payer, purpose=purpose, texts=texts, model=model)) as call:
         vectors = await gateway.request_embeddings(
             texts=texts, model=model, dimensions=dimensions, trace=call.trace
         )
@@ -217,6 +214,41 @@ async def embed_texts(
         model=model,
         latency_ms=settled.latency_ms,
         retries=call.trace.retries,
+    )
+
+
+async def embed_then(
+    *,
+    payer: Payer,
+    purpose: str,
+    text: str,
+    model: str,
+    dimensions: int,
+    use: Callable[[Vectors], Coroutine[Any, Any, T]],
+) -> T:
+    """What `use` makes of the text's vector, for which it need not wait until the call is settled.
+
+    Both have ended when this returns; `use` is cancelled when the call cannot be settled.
+    """
+    async with MeteredCall(_plan_embedding(payer=payer, purpose=purpose, texts=[text], model=model)) as call:
+        vectors = await gateway.request_embeddings(
+            texts=[text], model=model, dimensions=dimensions, trace=call.trace
+        )
+        using = asyncio.ensure_future(use(vectors[0]))
+        try:
+            await call.succeed()
+            return await using
+        finally:
+            using.cancel()
+
+
+def _plan_embedding(*, payer: Payer, purpose: str, texts: Sequence[str], model: str) -> CallPlan:
+    return CallPlan(
+        payer=payer,
+        purpose=purpose,
+        model=model,
+        count_input=lambda: sum(count_tokens(text, model=model) for text in texts),
+        max_output_tokens=0,
     )
 
 

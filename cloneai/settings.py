@@ -147,6 +147,9 @@ if read_bool("DATABASE_POOL", sys.argv[1:2] == ["qcluster"]):
         "max_size": DATABASE_POOL_SIZE,
         "timeout": 20,
     }
+# Only `cloneai.database.prepared` prepares; a pooler that knows no prepared statements must be told of here.
+if read_bool("DATABASE_PREPARED_STATEMENTS", True):
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("prepare_threshold", 0)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = read_url("REDIS_URL", schemes=("redis", "rediss"))

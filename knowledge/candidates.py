@@ -1,102 +1,79 @@
-"""The search's one SQL statement: the best passages by vector and by words, with both figures for each of
-them.
+"""The search's second statement: the best passages by vector, laid together with the best by words
+(`knowledge.word_search`), with both figures and the text of each of them.
 
 Exact scan: the clone's live vectors are compared one by one, found by a partial btree; at 10,000 passages
 that beats an index shared by all clones in time and recall (see facts). Large clones have an index of their own
-(`knowledge.vector_index`). Words are joined by OR; each counts
-by its rarity among the clone's live passages.
+(`knowledge.vector_index`).
 """
 
 import uuid
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from django.db import connection, transaction
 
+from cloneai.database.prepared import HalfVector, prepared_cursor
 from knowledge.embedding import EmbeddingModel
 from knowledge.vector_index import EF_SEARCH, find_index
+from knowledge.word_search import WordHits
 
-MAX_TERMS = 64
+QuestionVector = npt.NDArray[np.float32] | Sequence[float]
 
-# Reading a passage's lexemes is the dear part: the best by presence alone are found first, then weighed. Who holds a
-# word is asked of the index `chunk_words_by_clone`, written as it is there, which tells without reading a row.
-_TERMS = r"""
-WITH terms AS MATERIALIZED (
-    SELECT lexeme, ('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''')::tsquery AS term
-    FROM unnest(to_tsvector(%(language)s::regconfig, %(query)s)) LIMIT %(max_terms)s
-), hits AS MATERIALIZED (
-    SELECT chunk.id, terms.lexeme, power(chunk.token_count::float, 0.33::float) AS length
-    FROM terms JOIN knowledge_chunk chunk
-      ON (chunk.search_vector || array_to_tsvector(ARRAY['clone ' || chunk.clone_id::text]))
-         @@ (terms.term && %(own)s::tsquery)
-    WHERE chunk.clone_id = %(clone)s AND chunk.is_live
-), live AS MATERIALIZED (
-    SELECT count(*) AS passages FROM knowledge_chunk WHERE clone_id = %(clone)s AND is_live
-), idf AS MATERIALIZED (
-    SELECT terms.lexeme, terms.term,
-           ln(1 + (live.passages - count(hits.id) + 0.5) / (count(hits.id) + 0.5))::float AS weight
-    FROM terms CROSS JOIN live LEFT JOIN hits USING (lexeme)
-    GROUP BY terms.lexeme, terms.term, live.passages
-), likely AS MATERIALIZED (
-    SELECT hits.id FROM hits JOIN idf USING (lexeme)
-    GROUP BY hits.id ORDER BY sum(idf.weight) / min(hits.length) DESC, hits.id LIMIT 4 * %(depth)s
-)"""
-
-# The question's vector is written once, as a long literal, and read once.
-_VECTORS = """, asked AS MATERIALIZED (
-    SELECT %(vector)s::halfvec AS vector
-), vectors AS MATERIALIZED (
-    SELECT chunk_id AS id, 1 - (embedding <=> (SELECT vector FROM asked)) AS similarity
+VECTORS = """
+    SELECT chunk_id AS id, 1 - (embedding <=> %(vector)s::halfvec) AS similarity
     FROM knowledge_chunkembedding
     WHERE clone_id = %(clone)s AND is_live AND model = %(model)s AND dimensions = %(dimensions)s
-    ORDER BY embedding <=> (SELECT vector FROM asked) LIMIT %(depth)s
-)"""
-# Written like the index's own expression and predicate, so that the planner takes it.
-_INDEXED_VECTORS = """, asked AS MATERIALIZED (
-    SELECT %(vector)s::halfvec({dimensions:d}) AS vector
-), vectors AS MATERIALIZED (
+    ORDER BY embedding <=> %(vector)s::halfvec LIMIT %(depth)s"""
+# Written like the index's own expression and predicate, values and all: of a plan that is kept, only values that stand
+# in the statement tell the planner that the index holds what is asked for, and how few rows are.
+_INDEXED_VECTORS = """
     SELECT chunk_id AS id,
-           1 - ((embedding::halfvec({dimensions:d})) <=> (SELECT vector FROM asked)) AS similarity
+           1 - ((embedding::halfvec({dimensions:d})) <=> %(vector)s::halfvec({dimensions:d})) AS similarity
     FROM knowledge_chunkembedding
-    WHERE clone_id = %(clone)s AND is_live AND model = %(model)s AND dimensions = %(dimensions)s
-    ORDER BY (embedding::halfvec({dimensions:d})) <=> (SELECT vector FROM asked) LIMIT %(depth)s
-)"""
+    WHERE clone_id = {clone:d} AND is_live AND model = {model} AND dimensions = {dimensions:d}
+    ORDER BY (embedding::halfvec({dimensions:d})) <=> %(vector)s::halfvec({dimensions:d}) LIMIT {depth:d}"""
 _INDEX_SETTINGS = (
     "SELECT set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', %s, true), "
     "set_config('hnsw.max_scan_tuples', '200000', true)"
 )
-_NO_VECTORS = ", vectors AS (SELECT NULL::bigint AS id, NULL::float AS similarity WHERE false)"
+_NO_VECTORS = "SELECT NULL::bigint AS id, NULL::float AS similarity WHERE false"
 
-# The planner takes each of these for one row, and would compare all with all: so IN is kept from becoming a join
-# (a hashed list then), and both lists are laid together by grouping.
-_WORDS = """, words AS MATERIALIZED (
-    SELECT chunk.id, min(hits.length) AS length,
-           sum(ts_rank('{1,1,1,1}', chunk.search_vector, idf.term) * idf.weight ORDER BY lexeme)
-           / (SELECT sum(weight) FROM idf) AS share
-    FROM hits JOIN idf USING (lexeme) JOIN knowledge_chunk chunk USING (id)
-    WHERE (hits.id IN (SELECT id FROM likely UNION ALL SELECT id FROM vectors)) IS TRUE
-    GROUP BY chunk.id
+# Passages are read by their keys alone (whether they are the clone's and live is asked of what was read): the planner,
+# while it knows little of a new clone, would go through all of its passages instead. Passages that the words' list
+# leaves out are unpacked once and weighed here.
+_STATEMENT = """
+WITH vectors AS MATERIALIZED ({vectors}
 ), found AS MATERIALIZED (
-    SELECT id, max(similarity) AS similarity, max(share) AS share, max(length) AS length
-    FROM (SELECT id, similarity, NULL::float AS share, NULL::float AS length, 1 AS place FROM vectors
+    SELECT id, max(similarity) AS similarity, max(share) AS share
+    FROM (SELECT id, similarity, NULL::float AS share FROM vectors
           UNION ALL
-          SELECT id, NULL, share, length, row_number() OVER (ORDER BY share / length DESC, id) FROM words) listed
-    GROUP BY id HAVING min(place) <= %(depth)s
-)"""
-
-_RESULT = """
-SELECT chunk.id, chunk.document_id, chunk.version, document.title, chunk.page_start, chunk.page_end,
-       chunk.start_char, chunk.end_char, chunk.content, chunk.headings, {similarity},
-       coalesce(found.share, 0), coalesce(found.share / found.length, 0)
-FROM found
-JOIN knowledge_chunk chunk ON chunk.id = found.id AND chunk.clone_id = %(clone)s AND chunk.is_live
-JOIN knowledge_document document ON document.id = chunk.document_id AND document.live_version = chunk.version
-ORDER BY chunk.id"""
-_SIMILARITY_OF_OTHERS = """coalesce(found.similarity, (
-    SELECT 1 - (other.embedding <=> (SELECT vector FROM asked)) FROM knowledge_chunkembedding other
-    WHERE other.chunk_id = chunk.id AND other.is_live
+          SELECT id, NULL, share FROM unnest(%(ids)s::bigint[], %(shares)s::float[]) AS words (id, share)) listed
+    GROUP BY id
+), idf AS MATERIALIZED (
+    SELECT term::tsquery AS term, weight FROM unnest(%(terms)s::text[], %(weights)s::float[]) AS asked (term, weight)
+), passages AS MATERIALIZED (
+    SELECT chunk.id, chunk.document_id, chunk.version, chunk.page_start, chunk.page_end, chunk.start_char,
+           chunk.end_char, chunk.content, chunk.headings, chunk.clone_id, chunk.is_live, chunk.token_count,
+           found.similarity, found.share,
+           CASE WHEN found.share IS NULL THEN setweight(chunk.search_vector, 'D') END AS lexemes
+    FROM found JOIN knowledge_chunk chunk USING (id)
+), weighed AS MATERIALIZED (
+    SELECT *, coalesce(share, (SELECT sum(ts_rank('{{1,1,1,1}}', passages.lexemes, idf.term) * idf.weight) FROM idf)
+                              / (SELECT sum(weight) FROM idf), 0) AS word_share
+    FROM passages WHERE clone_id = %(clone)s AND is_live
+)
+SELECT weighed.id, document_id, weighed.version, document.title, page_start, page_end, start_char, end_char, content,
+       headings, {similarity}, word_share, word_share / power(weighed.token_count::float, 0.33::float)
+FROM weighed
+JOIN knowledge_document document ON document.id = weighed.document_id AND document.live_version = weighed.version
+ORDER BY weighed.id"""
+_SIMILARITY = """coalesce(similarity, (
+    SELECT 1 - (other.embedding <=> %(vector)s::halfvec) FROM knowledge_chunkembedding other
+    WHERE other.chunk_id = weighed.id AND other.is_live
       AND other.model = %(model)s AND other.dimensions = %(dimensions)s))"""
 
 
@@ -119,47 +96,49 @@ class Candidate:
     word_rank: float
 
 
-def vector_literal(vector: Sequence[float]) -> str:
-    """As pgvector reads it. Five digits are more than the eleven bits of a `halfvec` hold."""
-    return f"[{('%.5g,' * len(vector) % tuple(vector))[:-1]}]"
-
-
-_COLUMNS = tuple(field.name for field in fields(Candidate))
-
-
 def find_candidates(
     *,
     clone_id: int,
-    language: str,
-    query: str,
-    vector: Sequence[float] | None,
+    words: WordHits,
+    vector: QuestionVector | None,
     model: EmbeddingModel,
     depth: int,
 ) -> list[Candidate]:
-    """Up to `depth` passages by vector and as many by words, unordered. One query.
+    """Up to `depth` passages by vector, and those that the search by words found, unordered. One query.
 
-    Without a `vector` only the words are searched and no passage has a similarity.
+    Without a `vector` no passage has a similarity.
     """
-    similarity = "NULL::float" if vector is None else _SIMILARITY_OF_OTHERS
     has_index = vector is not None and find_index(clone_id=clone_id, model=model)
-    dense = _NO_VECTORS if vector is None else _VECTORS
-    if has_index:
-        dense = _INDEXED_VECTORS.format(dimensions=model.dimensions)
-    sql = _TERMS + dense + _WORDS + _RESULT.format(similarity=similarity)
-    parameters: dict[str, str | int | None] = {
+    parameters: dict[str, Any] = {
         "clone": clone_id,
-        "own": f"'clone {clone_id:d}'",
-        "language": language,
-        "query": query,
-        "max_terms": MAX_TERMS,
-        "vector": None if vector is None else vector_literal(vector),
+        "vector": None if vector is None else HalfVector(vector),
         "model": model.name,
         "dimensions": model.dimensions,
         "depth": depth,
+        "ids": list(words.chunk_ids),
+        "shares": list(words.shares),
+        "terms": list(words.terms),
+        "weights": list(words.weights),
     }
-    with transaction.atomic() if has_index else nullcontext(), connection.cursor() as cursor:
+    if vector is None:
+        sql = _STATEMENT.format(vectors=_NO_VECTORS, similarity="NULL::float")
+    elif has_index:
+        nearest = _INDEXED_VECTORS.format(
+            clone=clone_id, model=_literal(model.name), dimensions=model.dimensions, depth=depth
+        )
+        sql = _STATEMENT.format(vectors=nearest, similarity=_SIMILARITY)
+    else:
+        sql = _STATEMENT.format(vectors=VECTORS, similarity=_SIMILARITY)
+    with transaction.atomic() if has_index else nullcontext():
         if has_index:
-            cursor.execute(_INDEX_SETTINGS, [str(EF_SEARCH)])
-        cursor.execute(sql, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return [Candidate(**dict(zip(_COLUMNS, row, strict=True)) | {"headings": tuple(row[9])}) for row in rows]
+            with connection.cursor() as cursor:
+                cursor.execute(_INDEX_SETTINGS, [str(EF_SEARCH)])
+        with prepared_cursor() as cursor:
+            cursor.execute(sql, parameters)
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return [Candidate(*(*row[:9], tuple(row[9]), *row[10:])) for row in rows]
+
+
+def _literal(text: str) -> str:
+    """For a statement that also has placeholders."""
+    return "'" + text.replace("'", "''").replace("%", "%%") + "'"

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from billing.metering import Payer
 from cloneai.local_ai.thesaurus import synonyms
 from cloneai.threads import run_in_thread
-from knowledge.candidates import Candidate
+from knowledge.candidates import Candidate, QuestionVector
 from knowledge.embedding import EmbeddingModel
 from knowledge.relevance import ReadingWeights
 from knowledge.sentences import split_sentences
@@ -58,7 +58,7 @@ class _Text:
 async def read_closely(
     *,
     query: str,
-    vector: Sequence[float],
+    vector: QuestionVector,
     candidates: Sequence[Candidate],
     scores: Mapping[int, float],
     phrasings: Sequence[str],
@@ -88,7 +88,7 @@ async def read_closely(
     meant, asked_rows, spoken_rows, sentence_rows = np.split(
         embedded, np.cumsum([len(phrasings), len(asked), len(spoken)])
     )
-    question = np.array(vector, dtype=np.float32)
+    question = np.asarray(vector, dtype=np.float32)
     matches = _match_words(
         asked=[stems[word] for word in asked],
         alike=[{stems[other] for other in alike[word]} for word in asked],

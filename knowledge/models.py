@@ -228,9 +228,10 @@ class Chunk(models.Model):
 class ChunkEmbedding(models.Model):
     """A passage's vector by one model. `is_live`: of a published version and of the clone's live model."""
 
-    chunk = models.ForeignKey(Chunk, on_delete=models.CASCADE, related_name="embeddings")
+    # Passage and clone have no index of their own: they come first in those below.
+    chunk = models.ForeignKey(Chunk, on_delete=models.CASCADE, related_name="embeddings", db_index=False)
     document = models.ForeignKey(Document, on_delete=models.CASCADE, related_name="+")
-    clone = models.ForeignKey(Clone, on_delete=models.CASCADE, related_name="+")
+    clone = models.ForeignKey(Clone, on_delete=models.CASCADE, related_name="+", db_index=False)
     model = models.CharField(max_length=100)
     dimensions = models.PositiveSmallIntegerField()
     embedding = HalfVectorField()
@@ -240,7 +241,10 @@ class ChunkEmbedding(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["chunk", "model", "dimensions"], name="embedding_once_per_model"),
         ]
-        indexes = [models.Index(fields=["clone"], condition=Q(is_live=True), name="embedding_live_by_clone")]
+        # All that a search asks of a row, which is then read for its vector alone.
+        indexes = [
+            models.Index(fields=["clone", "model", "dimensions", "is_live"], name="embedding_by_clone")
+        ]
 
     def __str__(self) -> str:
         return f"{self.chunk_id} by {self.model}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
+import numpy.typing as npt
 
 from billing.metering import MeteredCallError, Payer, embed_texts
 from billing.models import Purpose
@@ -18,6 +19,7 @@ from knowledge.candidates import Candidate, find_candidates
 from knowledge.embedding import EmbeddingModel
 from knowledge.expansion import Expansion, phrase_differently
 from knowledge.relevance import Calibration, fuse_candidates, relevance_of
+from knowledge.word_search import search_words
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +59,7 @@ async def look_again(
     payer: Payer,
     depth: int,
 ) -> SecondLook | None:
-    """Two metered calls, for phrasings and their vectors, and one SQL statement a phrasing. None: nothing new came."""
+    """Two metered calls, for phrasings and their vectors, and two SQL statements a phrasing. None: nothing new came."""
     expansion = await phrase_differently(query=query, payer=payer)
     if not expansion.queries:
         return None
@@ -76,7 +78,7 @@ async def look_again(
         _combine,
         clone=clone,
         first=first,
-        vectors=np.asarray(embedded.vectors, dtype=np.float32).tolist(),
+        vectors=embedded.vectors,
         expansion=replace(
             expansion,
             cost_usd=expansion.cost_usd + embedded.cost_usd,
@@ -92,7 +94,7 @@ def _combine(
     *,
     clone: Clone,
     first: Sequence[Candidate],
-    vectors: Sequence[Sequence[float]],
+    vectors: npt.NDArray[np.float32],
     expansion: Expansion,
     model: EmbeddingModel,
     calibration: Calibration,
@@ -105,8 +107,7 @@ def _combine(
     for phrasing, vector in zip(expansion.queries, vectors, strict=True):
         found = find_candidates(
             clone_id=clone.pk,
-            language=clone.language,
-            query=phrasing,
+            words=search_words(clone_id=clone.pk, language=clone.language, query=phrasing, depth=depth),
             vector=vector,
             model=model,
             depth=depth,

@@ -1,14 +1,17 @@
 """The whole way of a call: reserved, made, settled, recorded."""
 
 import asyncio
+import time
 from contextlib import aclosing
 from decimal import Decimal
 from typing import Any
+from unittest.mock import patch
 
 import pydantic
 import pytest
-from django.db import connections
+from django.db import DatabaseError, connections
 
+from billing.metered_call import _settle_call as settle_call
 from billing.metering import (
     BudgetExceeded,
     ChatResult,
@@ -19,6 +22,7 @@ from billing.metering import (
     complete_chat,
     complete_structured,
     embed_texts,
+    embed_then,
     stream_chat,
 )
 from billing.models import CostRecord, ModelPrice, Reservation, SpendAccount
@@ -38,6 +42,7 @@ from billing.tests.fake_provider import (
     usage_chunk,
 )
 from cloneai.accounts.models import User
+from cloneai.threads import run_in_thread
 from clones.models import Clone
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -320,6 +325,55 @@ def test_vectors_come_in_the_texts_order(provider: FakeProvider) -> None:
 def test_no_texts_need_no_call(provider: FakeProvider) -> None:
     assert embed([]).vectors.shape == (0, 4)
     assert provider.requests == []
+
+
+async def embed_then_use(use: Any) -> Any:
+    return await embed_then(
+        payer=NOBODY, purpose=Purpose.QUERY_EMBEDDING, text="a", model=EMBEDDING_MODEL, dimensions=4, use=use
+    )
+
+
+def test_vector_is_used_while_the_call_is_being_settled(provider: FakeProvider) -> None:
+    async def use(vector: Any) -> tuple[int, bool]:
+        return len(vector), await run_in_thread(Reservation.objects.filter(state="open").exists)
+
+    with patch("billing.metered_call._settle_call", side_effect=slow_settlement):
+        assert asyncio.run(embed_then_use(use)) == (4, True)
+    assert CostRecord.objects.get().outcome == "success"
+    assert totals() == (CostRecord.objects.get().cost_usd, Decimal(0))
+
+
+def slow_settlement(**arguments: Any) -> Any:
+    time.sleep(0.3)
+    return settle_call(**arguments)
+
+
+def test_use_that_fails_leaves_the_call_settled_as_it_was(provider: FakeProvider) -> None:
+    async def fail(_vector: Any) -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        asyncio.run(embed_then_use(fail))
+    assert CostRecord.objects.get().outcome == "success"
+    assert not find_differences()
+
+
+def test_vector_that_cannot_be_settled_is_not_used_to_the_end(provider: FakeProvider) -> None:
+    heard: list[str] = []
+
+    async def use(_vector: Any) -> None:
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            heard.append("cancelled")
+            raise
+
+    with (
+        patch("billing.metered_call._settle_call", side_effect=DatabaseError),
+        pytest.raises(DatabaseError),
+    ):
+        asyncio.run(embed_then_use(use))
+    assert heard == ["cancelled"]
 
 
 def test_event_without_choices_is_no_fault(provider: FakeProvider) -> None:

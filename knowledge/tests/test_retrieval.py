@@ -22,6 +22,7 @@ from knowledge.retrieval import SearchResult, search_passages
 from knowledge.tests.conftest import MEETINGS, SLEEP, SOURDOUGH, ingest, store
 from knowledge.tests.made_documents import make_pdf
 from knowledge.uploads import delete_document, replace_document, retry_document
+from knowledge.word_search import search_words
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -238,11 +239,8 @@ def test_words_are_looked_up_among_the_clone_s_own_passages_alone(library: Clone
         statements.append((sql, params))
         return execute(sql, params, many, context)
 
-    model = EmbeddingModel(name=library.embedding_model, dimensions=library.embedding_dimensions)
     with connection.execute_wrapper(note):
-        find_candidates(
-            clone_id=library.pk, language="english", query=QUESTION, vector=None, model=model, depth=5
-        )
+        search_words(clone_id=library.pk, language="english", query=QUESTION, depth=5)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             "SELECT indexname FROM pg_indexes WHERE tablename = 'knowledge_chunk' AND indexdef LIKE '%%(clone_id)%%'"
@@ -257,3 +255,23 @@ def test_words_are_looked_up_among_the_clone_s_own_passages_alone(library: Clone
         transaction.set_rollback(True)
     assert "Bitmap Index Scan on chunk_words_by_clone" in plan
     assert f"clone {library.pk}" in plan
+
+
+def test_passages_found_by_their_sense_alone_have_their_words_weighed_too(library: Clone):
+    """With room for one passage by words, the others' shares are those that they have with room for all."""
+    model = EmbeddingModel(name=library.embedding_model, dimensions=library.embedding_dimensions)
+    vector = [1.0] * model.dimensions
+
+    def shares(depth: int) -> dict[int, tuple[float, float]]:
+        words = search_words(
+            clone_id=library.pk, language="english", query="meeting bedroom starter", depth=depth
+        )
+        assert len(words.chunk_ids) == depth
+        found = find_candidates(clone_id=library.pk, words=words, vector=vector, model=model, depth=5)
+        return {one.chunk_id: (one.word_share, one.word_rank) for one in found}
+
+    few, all_of_them = shares(1), shares(3)
+    assert few.keys() == all_of_them.keys()
+    for chunk_id, figures in few.items():
+        assert figures == pytest.approx(all_of_them[chunk_id])
+        assert min(figures) > 0

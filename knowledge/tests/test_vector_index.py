@@ -10,6 +10,7 @@ from knowledge.candidates import find_candidates
 from knowledge.embedding import EmbeddingModel
 from knowledge.models import Chunk, ChunkEmbedding, Document, Status
 from knowledge.vector_index import find_index, forget_indexes, index_name, keep_indexes
+from knowledge.word_search import WordHits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MODEL = EmbeddingModel(name="m-1", dimensions=16)
@@ -37,9 +38,8 @@ def fill(clone: Clone, *, count: int, seed: int) -> np.ndarray:
 def search(clone: Clone, vector: np.ndarray, *, depth: int) -> set[int]:
     found = find_candidates(
         clone_id=clone.pk,
-        language="english",
-        query="zyzzyva",
-        vector=vector.tolist(),
+        words=WordHits(),
+        vector=vector,
         model=MODEL,
         depth=depth,
     )
