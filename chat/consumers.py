@@ -54,6 +54,7 @@ MAX_FRAMES, FRAMES_WINDOW_SECONDS = 40, 10.0
 MAX_SOCKETS_PER_USER = 20
 RECHECK_SECONDS = 15.0
 IDLE_SECONDS = 60 * 60.0
+LATE_JOIN_SECONDS = 0.5  # so long a socket that comes into a running answer may say what it has seen of it
 
 _sockets_of_user: Counter[int] = Counter()
 
@@ -102,6 +103,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         self.must_recheck = asyncio.Event()
         self.expected_seq: dict[str, int] = {}
         self.replay_pending: set[str] = set()
+        self.joining: set[str] = set()
         self.recent_frames: deque[float] = deque(maxlen=MAX_FRAMES)
         self.last_frame_at = time.monotonic()
         self.session_id: UUID = self.scope["url_route"]["kwargs"]["session_id"]
@@ -210,6 +212,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         if answer is None:
             await self._refuse("not_found", "There is no such answer in this conversation.")
             return
+        self.joining.discard(str(answer_id))
         self.expected_seq[str(answer_id)] = after_seq + 1
         if after_seq < 0:
             await self._send(start_frame(answer_id=answer_id, reply_to=answer.reply_to_id))
@@ -245,6 +248,12 @@ class ChatConsumer(AsyncWebsocketConsumer):
             await self._send(frame)
             return
         answer_id, seq = frame["message_id"], frame["seq"]
+        if answer_id in self.joining:
+            return
+        if seq > 0 and answer_id not in self.expected_seq:
+            self.joining.add(answer_id)
+            spawn(self._join(answer_id))
+            return
         expected = self.expected_seq.get(answer_id, 0)
         if seq < expected and not frame["is_complete"]:  # a dead writer's end may lie behind what was shown
             return
@@ -260,6 +269,13 @@ class ChatConsumer(AsyncWebsocketConsumer):
         await self._send(frame)
         if frame["is_complete"]:
             del self.expected_seq[answer_id]
+
+    async def _join(self, answer_id: str) -> None:
+        """Shows a running answer from its beginning, unless its reader says meanwhile what they have seen of it."""
+        await asyncio.sleep(LATE_JOIN_SECONDS)
+        if answer_id in self.joining and self.watched is not None:
+            with suppress(DatabaseError):  # its reader will ask
+                await self._resume(answer_id=UUID(answer_id), after_seq=-1)
 
     async def _recheck(self) -> None:
         """Ends the socket at once after a logout or a deactivation, within `RECHECK_SECONDS` of a lost permission, or

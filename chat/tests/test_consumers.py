@@ -84,6 +84,40 @@ async def test_resume_gives_exactly_the_missed_frames(
     assert last["full_response"] == final["full_response"]
 
 
+async def test_resume_behind_a_live_frame_gives_no_frame_twice(
+    provider: FakeProvider, material: Document, session: ChatSession, member: User, open_socket: Any
+) -> None:
+    """Who comes back is in the answer's group before their `resume` is read."""
+    provider.next(Fault(path="/chat/completions", answer=LONG_ANSWER, chunk_delay_seconds=0.03))
+    asker = await open_socket(member, session.pk)
+    await asker.send(type="message", content=QUESTION, client_message_id=str(uuid.uuid4()))
+    while (frame := await asker.receive()).get("seq") != 1:
+        pass
+    back = await open_socket(member, session.pk)
+    while (await asker.receive())["seq"] < 4:  # live frames that the other one has met too
+        pass
+    await back.send(type="resume", message_id=frame["message_id"], after_seq=1)
+    _, final = await asker.read_answer()
+    missed, last = await back.read_answer()
+    assert [frame["seq"] for frame in missed] == list(range(2, final["seq"] + 1))
+    assert last["full_response"] == final["full_response"]
+
+
+async def test_who_comes_into_a_running_answer_silently_is_shown_all_of_it(
+    provider: FakeProvider, material: Document, session: ChatSession, member: User, open_socket: Any
+) -> None:
+    provider.next(Fault(path="/chat/completions", answer=LONG_ANSWER, chunk_delay_seconds=0.03))
+    asker = await open_socket(member, session.pk)
+    await asker.send(type="message", content=QUESTION, client_message_id=str(uuid.uuid4()))
+    while (await asker.receive()).get("seq") != 1:
+        pass
+    late = await open_socket(member, session.pk)
+    start, *chunks = (await late.read_answer())[0]
+    assert start["type"] == "ai_response_start"
+    assert [chunk["seq"] for chunk in chunks] == list(range(len(chunks)))
+    assert "".join(chunk["content"] for chunk in chunks) == chunks[-1]["full_response"]
+
+
 LONG_ANSWER = """The soup **simmers** for twenty-five minutes [1].
 
 1. Cut four red peppers [1]
