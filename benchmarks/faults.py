@@ -150,7 +150,7 @@ def make_people(installation: "Installation", diary: Diary) -> list[Person]:
     from django.core.management import call_command
     from django.test import Client
 
-    from benchmarks.chat import make_clone
+    from benchmarks.chat_clients import make_clone
     from benchmarks.ingestion_setup import KEY
     from chat.models import ChatSession
     from cloneai.accounts.models import ApiKey, User

@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -29,14 +30,10 @@ Memory = dict[str, list[tuple[float, float]]]
 
 
 def run() -> Result:
-    from django.core.management import call_command
-
-    from benchmarks.chat import make_clone
-    from benchmarks.chat_clients import CHAT_MODEL, DIMENSIONS, EMBEDDING_MODEL
+    from benchmarks.chat_clients import CHAT_MODEL, DIMENSIONS, EMBEDDING_MODEL, make_clone
     from chat.tests.live import find_free_port
     from cloneai.accounts.models import User
 
-    call_command("collectstatic", interactive=False, verbosity=0)
     provider = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.paced_provider"], stdout=subprocess.PIPE, text=True
     )
@@ -63,6 +60,9 @@ def run() -> Result:
         "DOCUMENT_CLEANING": "false",  # this provider's answers are no cleaned text, nor questions
         "DOCUMENT_PROBES": "false",
     }
+    # As the web process will look for them: with the names that files have outside DEBUG.
+    command = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"]
+    subprocess.run(command, env={**os.environ, **variables}, check=True)
     try:
         clone = make_clone(owner=User.objects.create_user(email="expert@example.com", is_staff=True))
         with serve(variables) as (host, supervisor):
@@ -139,14 +139,14 @@ def make_people(clone: Any) -> tuple[list[dict[str, str]], str]:
 
 
 async def watch_memory(supervisor: psutil.Process, *, notes: Notes, end: float) -> Memory:
-    """Resident megabytes of the web process and of all processes of the job cluster."""
+    """Megabytes of the web process and of all processes of the job cluster; what they share is counted once."""
     found: Memory = {"web": [], "workers": []}
     while time.monotonic() < end:
         sizes = {"web": 0.0, "workers": 0.0}
         for process in supervisor.children(recursive=True):
             try:
-                command, size = process.cmdline(), process.memory_info().rss / MEGABYTE
-            except psutil.Error:
+                command, size = process.cmdline(), proportional_size(process.pid) / MEGABYTE
+            except (psutil.Error, OSError):
                 continue
             if "cloneai.web" in command:
                 sizes["web"] += size
@@ -156,6 +156,12 @@ async def watch_memory(supervisor: psutil.Process, *, notes: Notes, end: float) 
             found[name].append((time.monotonic() - notes.began, size))
         await asyncio.sleep(SAMPLE_SECONDS)
     return found
+
+
+def proportional_size(pid: int) -> int:
+    """Bytes of its own, and its part of those that it shares with others (Linux)."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return next(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
 
 
 def wait_for_documents() -> int:
@@ -229,8 +235,10 @@ def write_report(result: Result, *, notes: Notes, memory: Memory) -> None:
                 "median": over_time(notes.took["page"], 50),
                 "p95": over_time(notes.took["page"], 95),
             },
+            "Upload taken, milliseconds": {"median": over_time(notes.took.get("upload", []), 50)},
             "Memory, megabytes": memory,
         },
+        seconds=DURATION,
     )
     lines = [f"# Load: {result.question}", "", "![Over time](load.svg)", ""]
     lines += [f"| {' | '.join(result.columns)} |", "|---" * len(result.columns) + "|"]

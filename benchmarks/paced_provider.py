@@ -80,6 +80,8 @@ async def stream(writer: asyncio.StreamWriter, body: dict) -> None:
     begin = loop.time() + FIRST_TOKEN_SECONDS
     for number in range(count):
         await asyncio.sleep(begin + number / pace - loop.time())
+        if writer.transport.is_closing():  # stopped, or its reader died
+            raise ConnectionResetError
         if not number:
             writer.write(STREAM_HEAD)
         send_event(writer, body, {"content": token(number)})
