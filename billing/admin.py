@@ -23,7 +23,7 @@ from cloneai.accounts.admin_access import (
     StaffRequest,
     record_action,
 )
-from clones.admin_filters import OwnCloneFilter
+from clones.admin_filters import CloneNameFilter, OwnCloneFilter
 
 OUTCOME_COLOURS = {"Success": "success", "Stopped": "info", "Failed": "danger", "Process died": "danger"}
 
@@ -83,9 +83,7 @@ class CostRecordAdmin(ReadOnlyAdmin):
     viewed_by = (REVIEWER, EXPERT)
     rows = "visible_to"
     list_select_related = ("user", "clone")
-    list_filter = (OwnCloneFilter, "purpose", ModelFilter, "outcome", "day")
-    date_hierarchy = "day"
-    show_full_result_count = False  # the ledger is the longest table
+    list_filter = (OwnCloneFilter, CloneNameFilter, "purpose", ModelFilter, "outcome", "day")
 
     def get_urls(self) -> list[URLPattern]:
         report = self.admin_site.admin_view(partial(show_report, self))

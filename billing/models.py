@@ -171,7 +171,10 @@ class Reservation(models.Model):
                 name="reservation_closed_when_not_open",
             ),
         ]
-        indexes = [models.Index(fields=["created_at"], condition=Q(state="open"), name="reservation_open")]
+        indexes = [
+            models.Index(fields=["created_at"], condition=Q(state="open"), name="reservation_open"),
+            models.Index(fields=["user_key"], name="reservation_by_user"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.purpose} with {self.model}: at most ${self.amount_usd}"
@@ -242,6 +245,9 @@ class CostRecord(models.Model):
             models.Index(fields=["user", "day"], name="cost_by_user"),
             models.Index(fields=["clone", "day"], name="cost_by_clone"),
             models.Index(fields=["created_at"], name="cost_by_moment"),
+            models.Index(
+                fields=["outcome", "created_at"], condition=~Q(outcome="success"), name="cost_not_success"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import URLPattern, path
 from unfold.decorators import display
@@ -14,14 +14,17 @@ from chat.admin_gaps import KnowledgeGapAdmin
 from chat.admin_receipt import show_receipt
 from chat.admin_reviews import SessionSummaryAdmin
 from chat.admin_transcript import annotate_figures, load_page
-from chat.models import ChatSession, Message
+from chat.models import ChatSession
+from chat.transcript_search import find_said
 from cloneai.accounts.admin_access import (
     REVIEWER,
     ReadOnlyAdmin,
     StaffRequest,
     record_action,
 )
-from clones.admin_filters import OwnCloneFilter
+from cloneai.accounts.models import User
+from clones.admin_filters import CloneNameFilter, OwnCloneFilter
+from clones.models import Clone
 
 __all__ = ["ChatSessionAdmin", "KnowledgeGapAdmin", "SessionSummaryAdmin"]
 
@@ -54,10 +57,9 @@ class ChatSessionAdmin(ReadOnlyAdmin):
         "is_over",
     )
     list_select_related = ("clone", "user")
-    list_filter = (OwnCloneFilter, EndedFilter, "created_at", "last_activity_at")
+    list_filter = (OwnCloneFilter, CloneNameFilter, EndedFilter, "created_at", "last_activity_at")
     search_fields = ("title", "user__email", "clone__name")
-    search_help_text = "Title, member, clone, or words of the conversation"
-    date_hierarchy = "created_at"
+    search_help_text = "Title, member, clone, or words of the conversation as they begin"
 
     def get_queryset(self, request: StaffRequest) -> QuerySet[ChatSession]:
         return annotate_figures(super().get_queryset(request))
@@ -67,9 +69,10 @@ class ChatSessionAdmin(ReadOnlyAdmin):
     ) -> tuple[QuerySet[ChatSession], bool]:
         found = queryset
         for word in search_term.split()[:8]:
-            said = Message.objects.filter(session=OuterRef("pk"), content__icontains=word)
-            named = Q(title__icontains=word) | Q(user__email__icontains=word) | Q(clone__name__icontains=word)
-            found = found.filter(named | Exists(said))
+            named = Q(title__icontains=word)
+            named |= Q(user__in=User.objects.filter(email__icontains=word))
+            named |= Q(clone__in=Clone.objects.filter(name__icontains=word))
+            found = found.filter(named | Q(pk__in=find_said(word).values("session")))
         return found, False
 
     def change_view(

@@ -18,7 +18,7 @@ from chat.evaluation import ImportRefused, compare_runs, import_questions, start
 from chat.evaluation_metrics import NAMES, Figures, find_regressions, in_units
 from chat.models import EvaluationQuestion, EvaluationResult, EvaluationRun, RunStatus
 from cloneai.accounts.admin_access import EXPERT, RoleAdmin, StaffRequest, record_action
-from clones.admin_filters import OwnCloneFilter
+from clones.admin_filters import CloneNameFilter, OwnCloneFilter
 from clones.models import Clone
 
 RUNS_SHOWN = 20
@@ -67,7 +67,7 @@ class EvaluationQuestionAdmin(RoleAdmin):
     rows = "editable_by"
     list_display = ("question", "clone", "expects", "created_at")
     list_select_related = ("clone",)
-    list_filter = (OwnCloneFilter, "expects_no_answer", "created_at")
+    list_filter = (OwnCloneFilter, CloneNameFilter, "expects_no_answer", "created_at")
     search_fields = ("question", "expected_quotes")
     fields = ("clone", "question", "expected_quotes", "expected_answer", "expects_no_answer")
     change_list_outer_before_template = "admin/chat/evaluation_links.html"

@@ -24,7 +24,7 @@ from cloneai.accounts.admin_access import (
     name_for_staff,
     record_action,
 )
-from clones.admin_filters import OwnCloneFilter
+from clones.admin_filters import CloneNameFilter, OwnCloneFilter
 from knowledge.errors import UploadRefused
 
 STATE_COLOURS = {"Open": "warning", "Being asked again": "info", "Answered": "success", "Closed": "success"}
@@ -55,6 +55,7 @@ class KnowledgeGapAdmin(RoleAdmin):
     list_select_related = ("clone",)
     list_filter = (
         OwnCloneFilter,
+        CloneNameFilter,
         ("closed_at", admin.EmptyFieldListFilter),
         ("questions__reason", admin.ChoicesFieldListFilter),
         "created_at",

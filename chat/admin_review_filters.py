@@ -4,9 +4,10 @@ from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Sum
 from django.http import HttpRequest
 
+from billing.models import CostRecord
 from chat.flags import FEEDBACK, LABELS, QUALITIES, RULES, find_flagged
 
 COSTS = {"0.01": "From 1 cent", "0.10": "From 10 cents", "1": "From 1 dollar"}
@@ -24,7 +25,7 @@ class FlagFilter(admin.SimpleListFilter):
         value = self.value() or ""
         if value == "any":
             return find_flagged(queryset)
-        return queryset.filter(RULES[value]()) if value in RULES else queryset
+        return queryset.filter(RULES[value].is_met()) if value in RULES else queryset
 
 
 class QualityFilter(admin.SimpleListFilter):
@@ -60,7 +61,10 @@ class CostFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value() or ""
-        return queryset.filter(cost_total__gte=Decimal(value)) if value in COSTS else queryset
+        if value not in COSTS:
+            return queryset
+        dear = CostRecord.objects.order_by().values("session").annotate(total=Sum("cost_usd"))
+        return queryset.filter(session__in=dear.filter(total__gte=Decimal(value)).values("session"))
 
 
 class AssigneeFilter(admin.SimpleListFilter):

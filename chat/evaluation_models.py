@@ -18,7 +18,7 @@ MAX_QUESTION_CHARS = 1000
 
 class EvaluationQuestionQuerySet(models.QuerySet["EvaluationQuestion"]):
     def editable_by(self, user: User | AnonymousUser) -> Self:
-        return self.filter(clone__in=Clone.objects.editable_by(user))
+        return Clone.objects.editable_by(user).rows_of(self)
 
 
 class EvaluationQuestion(models.Model):
@@ -77,7 +77,7 @@ class RunStatus(models.TextChoices):
 
 class EvaluationRunQuerySet(models.QuerySet["EvaluationRun"]):
     def editable_by(self, user: User | AnonymousUser) -> Self:
-        return self.filter(clone__in=Clone.objects.editable_by(user))
+        return Clone.objects.editable_by(user).rows_of(self)
 
 
 class EvaluationRun(models.Model):

@@ -1,6 +1,7 @@
 """Which conversations a reviewer should look at first. The rules are queries, so that a flag is never out of date."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -24,16 +25,32 @@ def _messages(**conditions: Any) -> Exists:
     return Exists(Message.objects.filter(session=OuterRef("session"), is_current=True, **conditions))
 
 
-RULES: Mapping[str, Callable[[], Exists]] = {
-    "distress": lambda: Exists(Message.objects.filter(session=OuterRef("session"), is_distress=True)),
-    "disliked": lambda: _messages(rating=-1),
-    "unsupported": lambda: Exists(
-        Citation.objects.filter(
-            message__session=OuterRef("session"), message__is_current=True, is_cited=True, is_supported=False
-        )
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A conversation has the flag when it has one of these rows; `session` is the way from a row to it."""
+
+    rows: Callable[[], QuerySet[Any]]
+    session: str
+
+    def is_met(self) -> Q:
+        """For filters and counts: the rows are rare and have an index, so all their conversations are found at once."""
+        return Q(session__in=self.rows().values(self.session))
+
+    def find_one(self) -> Subquery:
+        """For the few summaries of a page: a row of this conversation. As `Exists`, PostgreSQL would read all rows."""
+        return Subquery(self.rows().filter(**{self.session: OuterRef("session")}).order_by().values("pk")[:1])
+
+
+RULES: Mapping[str, Rule] = {
+    "distress": Rule(lambda: Message.objects.filter(is_distress=True), "session"),
+    "disliked": Rule(lambda: Message.objects.filter(is_current=True, rating=-1), "session"),
+    "unsupported": Rule(
+        lambda: Citation.objects.filter(is_cited=True, is_supported=False, message__is_current=True),
+        "message__session",
     ),
-    "no_context": lambda: Exists(
-        GapQuestion.objects.filter(message__session=OuterRef("session"), reason=GapReason.UNANSWERED)
+    "no_context": Rule(
+        lambda: GapQuestion.objects.filter(reason=GapReason.UNANSWERED, message__isnull=False),
+        "message__session",
     ),
 }
 QUALITIES: Mapping[str, tuple[str, Callable[[], Q]]] = {
@@ -54,11 +71,11 @@ FEEDBACK: Mapping[str, tuple[str, Callable[[], Q]]] = {
 
 
 def annotate_flags(summaries: QuerySet[SessionSummary]) -> QuerySet[SessionSummary]:
-    """Adds a boolean `flag_<name>` for each rule, and `cost_total`, what the conversation cost in USD."""
+    """Adds `flag_<name>` for each rule, None when it is not met, and `cost_total`, what the conversation cost (USD)."""
     costs = CostRecord.objects.filter(session=OuterRef("session")).order_by().values("session")
     return summaries.annotate(
         cost_total=Coalesce(Subquery(costs.annotate(total=Sum("cost_usd")).values("total")), Decimal(0)),
-        **{f"flag_{name}": rule() for name, rule in RULES.items()},
+        **{f"flag_{name}": rule.find_one() for name, rule in RULES.items()},
     )
 
 
@@ -66,7 +83,7 @@ def find_flagged(summaries: QuerySet[SessionSummary]) -> QuerySet[SessionSummary
     """Those with any flag."""
     flagged = Q()
     for rule in RULES.values():
-        flagged |= Q(rule())
+        flagged |= rule.is_met()
     return summaries.filter(flagged)
 
 

@@ -18,7 +18,7 @@ class KnowledgeGapQuerySet(models.QuerySet["KnowledgeGap"]):
     def editable_by(self, user: User | AnonymousUser) -> Self:
         """Gaps of own clones in which a question is left; those of erased members go with their questions."""
         asked = GapQuestion.objects.filter(gap=OuterRef("pk"))
-        return self.filter(Exists(asked), clone__in=Clone.objects.editable_by(user))
+        return Clone.objects.editable_by(user).rows_of(self.filter(Exists(asked)))
 
     def with_people(self) -> Self:
         """Adds `people` (how many asked), `times` (how often), `first_question` and `last_asked_at`."""

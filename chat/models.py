@@ -6,6 +6,8 @@ from typing import Self
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.db.models import F, Q
 from django.urls import reverse
@@ -56,7 +58,7 @@ class ChatSessionQuerySet(models.QuerySet["ChatSession"]):
 
     def summarised_for_staff(self, user: User | AnonymousUser) -> Self:
         """Sessions whose summary this member of staff may read: reviewers all, experts those of own clones."""
-        return self.filter(clone__in=Clone.objects.readable_by_staff(user))
+        return Clone.objects.readable_by_staff(user).rows_of(self)
 
 
 class ChatSession(models.Model):
@@ -82,6 +84,8 @@ class ChatSession(models.Model):
         indexes = [
             models.Index(fields=["user", "-last_activity_at"], name="session_by_user"),
             models.Index(fields=["clone", "-last_activity_at"], name="session_by_clone"),
+            models.Index(fields=["-last_activity_at"], name="session_by_activity"),
+            models.Index(fields=["created_at"], name="session_by_begin"),
             models.Index(
                 fields=["last_activity_at"],
                 condition=Q(settled_at=None) | Q(settled_at__lt=F("last_activity_at")),
@@ -168,6 +172,23 @@ class Message(models.Model):
         indexes = [
             models.Index(fields=["session", "created_at"], name="message_by_session"),
             models.Index(fields=["heartbeat_at"], condition=Q(status="streaming"), name="message_streaming"),
+            models.Index(fields=["created_at"], name="message_by_moment"),
+            # What the review queue looks for is rare, and so these are small.
+            models.Index(fields=["session"], condition=Q(is_distress=True), name="message_distress"),
+            models.Index(
+                fields=["session", "rating"], condition=Q(rating__isnull=False), name="message_rated"
+            ),
+            models.Index(
+                fields=["session"],
+                condition=Q(retrieval_quality__status__in=["poor", "no_context"]),
+                name="message_poor",
+            ),
+            # Words of a conversation; a text that is still being written has none yet.
+            GinIndex(
+                SearchVector("content", config="simple"),
+                condition=~Q(status="streaming"),
+                name="message_words",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -222,6 +243,13 @@ class Citation(models.Model):
     class Meta:
         ordering = ["number"]
         constraints = [models.UniqueConstraint(fields=["message", "number"], name="citation_number_once")]
+        indexes = [
+            models.Index(
+                fields=["message"],
+                condition=Q(is_cited=True, is_supported=False),
+                name="citation_unsupported",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"[{self.number}] {self.title}, p. {self.page}"
@@ -254,7 +282,7 @@ class SessionSummaryQuerySet(models.QuerySet["SessionSummary"]):
         return self.filter(session__in=ChatSession.objects.visible_to(user))
 
     def readable_by_staff(self, user: User | AnonymousUser) -> Self:
-        return self.filter(session__in=ChatSession.objects.summarised_for_staff(user))
+        return Clone.objects.readable_by_staff(user).rows_of(self, path="session__clone")
 
 
 class SessionSummary(models.Model):
@@ -285,6 +313,10 @@ class SessionSummary(models.Model):
     class Meta:
         verbose_name_plural = "session summaries"
         ordering = ["-created_at"]
+        indexes = [
+            models.Index(fields=["-created_at"], name="summary_by_moment"),
+            models.Index(fields=["review_state", "status", "assignee"], name="summary_by_review"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_summary_type_display()} summary of {self.session}"

@@ -12,6 +12,7 @@ from billing.alert_banner import list_alerts
 from billing.models import CostRecord, utc_today
 from chat.models import ChatSession, KnowledgeGap, ReviewState, SessionSummary, SummaryStatus
 from cloneai.accounts.admin_access import StaffRequest
+from cloneai.accounts.admin_lists import count_most
 from cloneai.accounts.models import User
 from clones.models import Clone
 from knowledge.models import Status
@@ -58,18 +59,18 @@ def list_figures(*, user: User) -> list[Figure]:
         begun = ChatSession.objects.readable_by_staff(user).filter(
             created_at__gte=datetime.combine(today, time.min, tzinfo=UTC)
         )
-        figures.append(_figure("Conversations begun today", begun.count(), "chat_chatsession_changelist"))
+        figures.append(_figure("Conversations begun today", count_most(begun), "chat_chatsession_changelist"))
         waiting = SessionSummary.objects.readable_by_staff(user).filter(
             status=SummaryStatus.READY, review_state=ReviewState.NEW
         )
         query = f"?review_state__exact={ReviewState.NEW}&status__exact={SummaryStatus.READY}"
         figures.append(
-            _figure("Summaries to review", waiting.count(), "chat_sessionsummary_changelist", query)
+            _figure("Summaries to review", count_most(waiting), "chat_sessionsummary_changelist", query)
         )
     if user.is_expert:
         gaps = KnowledgeGap.objects.editable_by(user).filter(closed_at=None)
         url = "chat_knowledgegap_changelist"
-        figures.append(_figure("Open knowledge gaps", gaps.count(), url, "?closed_at__isempty=1"))
+        figures.append(_figure("Open knowledge gaps", count_most(gaps), url, "?closed_at__isempty=1"))
     if user.is_reviewer or user.is_expert:
         spent = (
             CostRecord.objects.visible_to(user).filter(day=today).aggregate(total=Sum("cost_usd"))["total"]

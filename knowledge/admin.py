@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from cloneai.accounts.admin_access import EXPERT, RoleAdmin, StaffRequest, record_action
-from clones.admin_filters import OwnCloneFilter
+from clones.admin_filters import CloneNameFilter, OwnCloneFilter
 from knowledge import admin_pages
 from knowledge.cleaning_costs import cleaning_cost_usd, estimate_cleaning_usd
 from knowledge.models import Document, Status
@@ -29,7 +29,7 @@ class DocumentAdmin(RoleAdmin):
     rows = "editable_by"
     list_display = ("title", "clone", "state", "pages", "passages", "size", "created_at")
     list_select_related = ("clone",)
-    list_filter = (OwnCloneFilter, "status")
+    list_filter = (OwnCloneFilter, CloneNameFilter, "status")
     search_fields = ("title", "file_name")
     actions = ("retry",)
     change_form_outer_before_template = "admin/knowledge/document/panel.html"

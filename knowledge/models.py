@@ -51,11 +51,12 @@ def storage_folder(*, clone_id: int) -> str:
 
 class DocumentQuerySet(models.QuerySet["Document"]):
     def editable_by(self, user: User | AnonymousUser) -> Self:
-        return self.filter(clone__in=Clone.objects.editable_by(user))
+        return Clone.objects.editable_by(user).rows_of(self)
 
     def unproven(self) -> Self:
         """Ready documents whose live version was not asked its own questions yet."""
-        return self.filter(status=Status.READY).exclude(probed_version=F("live_version"))
+        is_older = Q(probed_version=None) | Q(probed_version__lt=F("live_version"))
+        return self.filter(is_older, status=Status.READY)
 
     visible_to = (
         editable_by  # documents as such are the expert's own affair; members see passages through citations
@@ -132,7 +133,16 @@ class Document(models.Model):
                 name="document_ready_is_live_with_chunks",
             ),
         ]
-        indexes = [models.Index(fields=["status", "lease_until"], name="document_lease")]
+        indexes = [
+            models.Index(fields=["status", "lease_until"], name="document_lease"),
+            models.Index(fields=["-created_at"], name="document_by_moment"),
+            models.Index(
+                fields=["ready_at"],
+                condition=Q(status=Status.READY)
+                & (Q(probed_version=None) | Q(probed_version__lt=F("live_version"))),
+                name="document_unproven",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.title

@@ -43,6 +43,25 @@ def spend(
     )  # fmt: skip
 
 
+def test_report_by_person_shows_the_dearest_and_the_file_has_all(
+    client: Client, reviewer: User, clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("billing.admin_report.ROWS_SHOWN", 2)
+    for number in range(3):
+        spend(
+            user=User.objects.create_user(email=f"payer{number}@example.com"),
+            clone=clone,
+            cost=f"{number + 1}",
+        )
+    client.force_login(reviewer)
+    asked = {"first_day": "2026-03-01", "last_day": "2026-03-31", "group_by": "user"}
+    response = client.get(reverse(REPORT), asked)
+    assert [row.label for row, _ in response.context["rows"]] == ["payer2@example.com", "payer1@example.com"]
+    assert "has 1 more" in response.content.decode()
+    file = client.get(reverse(REPORT), {**asked, "format": "csv"})
+    assert "payer0@example.com" in b"".join(file).decode()
+
+
 @pytest.fixture
 def records(clone: Clone, other_clone: Clone, member: User) -> list[CostRecord]:
     return [

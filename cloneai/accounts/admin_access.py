@@ -15,6 +15,7 @@ from django.http import Http404, HttpRequest
 from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin
 
+from cloneai.accounts.admin_lists import BoundedPaginator
 from cloneai.accounts.models import AuditEntry, User
 
 EXPERT = "is_expert"
@@ -58,6 +59,8 @@ class RoleAdmin(ModelAdmin):
     rows: ClassVar[str] = ""
     list_filter_submit = True
     list_per_page = 50
+    paginator = BoundedPaginator
+    show_full_result_count = False  # a second count, of the whole table
     view_on_site = False  # Django's redirect opens any row by its number; `accounts.admin` closes it
 
     def get_queryset(self, request: StaffRequest) -> QuerySet[Any]:
@@ -77,7 +80,10 @@ class RoleAdmin(ModelAdmin):
         date or number beyond what Python or PostgreSQL knows.
         """
         try:
-            return super().get_changelist_instance(request)
+            found = super().get_changelist_instance(request)
+            if not found.query and not found.get_filters_params():
+                found.full_result_count = found.result_count  # nothing is left out
+            return found
         except (ValueError, ArithmeticError, DataError) as error:
             if not request.GET or ERROR_FLAG in request.GET:  # then it is no filter's fault
                 raise

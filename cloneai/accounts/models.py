@@ -181,6 +181,14 @@ class AuditEntry(models.Model):
     class Meta:
         verbose_name_plural = "audit entries"
         ordering = ["-at"]
+        indexes = [
+            models.Index(fields=["action", "-at"], name="audit_by_action"),
+            models.Index(
+                fields=["target", "-at"],
+                name="audit_by_target",
+                opclasses=["varchar_pattern_ops", "timestamptz_ops"],
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.action} {self.target}"
