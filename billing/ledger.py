@@ -25,7 +25,7 @@ from billing.ledger_writes import (
     Account,
     LimitReached,
     SettledBefore,
-    find_refusing,
+    find_room,
     write_record,
     write_reservation,
 )
@@ -77,7 +77,11 @@ def reserve(*, plan: CallPlan) -> Reservation:
     input_tokens = plan.count_input()
     now = datetime.now(UTC)
     payer = plan.payer
-    price, accounts = _find_price_and_accounts(plan=plan, day=now.date())
+    try:
+        price, accounts = find_price_and_accounts(payer=payer, model=plan.model, day=now.date())
+    except UnpricedModel:
+        logger.error("Refused a call: the model %r has no price. See refresh_prices.", plan.model)
+        raise
     amount = worst_cost_usd(input_tokens=input_tokens, max_output_tokens=plan.max_output_tokens, price=price)
     values = {
         "day": now.date(),
@@ -98,7 +102,8 @@ def reserve(*, plan: CallPlan) -> Reservation:
     try:
         return write_reservation(values=values, accounts=accounts)
     except LimitReached:
-        refusing = find_refusing(accounts=accounts, day=now.date())
+        room = find_room(accounts=accounts, day=now.date())
+        refusing = min(room, key=room.__getitem__)
     _report_refusal(refusing, day=now.date(), amount_usd=amount)
     raise BudgetExceeded(scope=refusing.scope.value, retry_after=seconds_to_midnight(now=now))
 
@@ -164,17 +169,18 @@ PRICE_SQL = """
 """
 
 
-def _find_price_and_accounts(*, plan: CallPlan, day: date) -> tuple[TokenPrice, list[Account]]:
-    """Today's price, and the accounts in locking order with their limits of this moment; one query."""
-    payer = plan.payer
+def find_price_and_accounts(*, payer: Payer, model: str, day: date) -> tuple[TokenPrice, list[Account]]:
+    """The day's price, and the accounts in locking order with their limits of this moment; one query.
+
+    Raises UnpricedModel.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            PRICE_SQL, {"user_id": payer.user_id, "clone_id": payer.clone_id, "model": plan.model, "day": day}
+            PRICE_SQL, {"user_id": payer.user_id, "clone_id": payer.clone_id, "model": model, "day": day}
         )
         found = cursor.fetchone()
     if found is None:
-        logger.error("Refused a call: the model %r has no price. See refresh_prices.", plan.model)
-        raise UnpricedModel(model=plan.model)
+        raise UnpricedModel(model=model)
     *figures, user_limit, clone_limit = found
     accounts = []
     if payer.clone_id is not None:

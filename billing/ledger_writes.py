@@ -119,19 +119,20 @@ def write_record(*, record: CostRecord, accounts: Sequence[Account], state: Rese
         raise
 
 
-def find_refusing(*, accounts: Sequence[Account], day: date) -> Account:
-    """The account with the least room; one query."""
+def find_room(*, accounts: Sequence[Account], day: date) -> dict[Account, Decimal]:
+    """What is left of each limit of that day, in US dollars; accounts without a limit are left out. One query."""
+    limits = {account: account.limit_usd for account in accounts if account.limit_usd is not None}
+    rows = SpendAccount.objects.filter(day=day, owner_id__in=[account.owner_id for account in limits])
     spent = {
-        (account.scope, account.owner_id): account.settled_usd + account.reserved_usd
-        for account in SpendAccount.objects.filter(day=day, owner_id__in=[item.owner_id for item in accounts])
+        (scope, owner_id): settled_usd + reserved_usd
+        for scope, owner_id, settled_usd, reserved_usd in rows.values_list(
+            "scope", "owner_id", "settled_usd", "reserved_usd"
+        )
     }
-    limited = [item for item in accounts if item.limit_usd is not None]
-    return min(
-        limited,
-        key=lambda item: (
-            (item.limit_usd or Decimal(0)) - spent.get((item.scope.value, item.owner_id), Decimal(0))
-        ),
-    )
+    return {
+        account: limit_usd - spent.get((account.scope.value, account.owner_id), Decimal(0))
+        for account, limit_usd in limits.items()
+    }
 
 
 def _columns(model: Any) -> list[tuple[str, str]]:

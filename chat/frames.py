@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
+from django.db.models import prefetch_related_objects
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
@@ -14,7 +15,7 @@ from billing.reports import session_cost_usd
 from chat.budget import find_budget_notice
 from chat.markdown import Block, MarkdownStream, join_blocks, render_markdown
 from chat.models import Citation, Message, MessageStatus
-from chat.transcripts import attach_versions
+from chat.transcripts import attach_versions, shown_with_answers
 from chat.versions import find_versions
 
 Frame = dict[str, Any]
@@ -150,16 +151,23 @@ def final_frame(answer: Message) -> Frame:
     """
     session = answer.session
     attach_versions(answer, find_versions(session_id=session.pk))
+    prefetch_related_objects([answer], *shown_with_answers())
+    described = describe_answer(answer)
     return {
         "type": "ai_response_chunk",
         "seq": len(answer.chunk_ends),
         "content": "",
         "is_complete": True,
         "full_response": answer.content,
-        **describe_answer(answer),
+        **described,
         "rendered": render_to_string(
             "chat/_message.html",
-            {"message": answer, "session": session, "clone": session.clone},
+            {
+                "message": answer,
+                "session": session,
+                "clone": session.clone,
+                "rendered_html": described["html"],
+            },
         ),
         "budget": render_to_string(
             "chat/_budget_notice.html",

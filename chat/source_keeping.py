@@ -54,13 +54,13 @@ def save_citations(
     """Saves what `build_citations` makes, over rows that were saved before. Documents may have gone meanwhile."""
     citations = build_citations(message=message, passages=passages, numbers=numbers)
     mark_support(citations=citations, claims=claims)
-    chunks = Chunk.objects.filter(pk__in=[citation.chunk_id for citation in citations])
-    documents = Document.objects.filter(pk__in=[citation.document_id for citation in citations])
-    chunk_ids = set(chunks.values_list("pk", flat=True))
-    document_ids = set(documents.values_list("pk", flat=True))
-    for citation in citations:
-        if citation.chunk_id not in chunk_ids:
-            citation.chunk = None
+    chunks = Chunk.objects.filter(pk__in=[citation.chunk_id for citation in citations]).order_by()
+    documents_of_chunks = dict(chunks.values_list("pk", "document_id"))
+    chunkless = [citation for citation in citations if citation.chunk_id not in documents_of_chunks]
+    documents = Document.objects.filter(pk__in=[citation.document_id for citation in chunkless]).order_by()
+    document_ids = set(documents.values_list("pk", flat=True)) if chunkless else set()
+    for citation in chunkless:
+        citation.chunk = None
         if citation.document_id not in document_ids:
             citation.document = None
     Citation.objects.bulk_create(

@@ -47,13 +47,13 @@ def begin_title(*, answer: Message) -> None:
     Not in offline mode: the first question is a better title than keywords picked from it.
     """
     if answer.status == MessageStatus.COMPLETE and not settings.AI_OFFLINE:
-        spawn(name_session(answer_id=answer.pk)).set_name(f"title {answer.session_id}")
+        spawn(name_session(answer=answer)).set_name(f"title {answer.session_id}")
 
 
-async def name_session(*, answer_id: UUID) -> None:
+async def name_session(*, answer: Message) -> None:
     """Asks the cheap model for a title, saves it and tells the open sockets."""
     try:
-        order = await run_in_thread(_find_order, answer_id=answer_id)
+        order = await run_in_thread(_find_order, answer=answer)
         if order is None:
             return
         title = await _ask_model(order)
@@ -66,9 +66,9 @@ async def name_session(*, answer_id: UUID) -> None:
                 session_id=session_id, frame=title_frame(session_id=session_id, title=title)
             )
     except MeteredCallError as error:
-        logger.info("No title for the conversation of answer %s: %s", answer_id, error.error_type)
+        logger.info("No title for the conversation of answer %s: %s", answer.pk, error.error_type)
     except Exception:
-        logger.exception("No title for the conversation of answer %s", answer_id)
+        logger.exception("No title for the conversation of answer %s", answer.pk)
 
 
 def first_title(question: str) -> str:
@@ -88,22 +88,24 @@ def _shorten(line: str) -> str:
     return line if len(line) <= MAX_TITLE_CHARS else line[:MAX_TITLE_CHARS].rsplit(" ", 1)[0] + "…"
 
 
-def _find_order(*, answer_id: UUID) -> TitleOrder | None:
-    """None unless this is the first complete answer beyond small talk and the title is still the first question."""
-    answer = Message.objects.select_related("session", "reply_to").filter(pk=answer_id).first()
-    if answer is None or answer.reply_to is None or is_small_talk(answer.reply_to.content):
-        return None
-    said = answer.session.messages.order_by("created_at")
-    first = said.filter(role=Role.USER).values_list("content", flat=True)[0]
-    if answer.session.title not in ("", first_title(first)):
-        return None
-    earlier = said.filter(
-        role=Role.ASSISTANT, status=MessageStatus.COMPLETE, created_at__lt=answer.created_at
-    )
-    questions = earlier.values_list("reply_to__content", flat=True)[:EARLIER_LOOKED_AT]
-    if not all(is_small_talk(question) for question in questions):
-        return None
+def _find_order(*, answer: Message) -> TitleOrder | None:
+    """None unless this is the first complete answer beyond small talk and the title is still the first question.
+
+    The title is judged as it was when the turn began; one that the member gives meanwhile is not replaced (`_save`).
+    """
     session = answer.session
+    if answer.reply_to is None or is_small_talk(answer.reply_to.content):
+        return None
+    said = session.messages.filter(created_at__lte=answer.created_at).order_by("created_at")
+    questions = said.filter(role=Role.USER).values_list("content", "replies", "replies__status")
+    looked_at = list(questions[:EARLIER_LOOKED_AT])
+    if session.title not in ("", first_title(looked_at[0][0])):
+        return None
+    if any(
+        status == MessageStatus.COMPLETE and reply != answer.pk and not is_small_talk(question)
+        for question, reply, status in looked_at
+    ):
+        return None
     return TitleOrder(
         payer=Payer(user_id=session.user_id, clone_id=session.clone_id, session_id=session.pk),
         question=answer.reply_to.content[:MAX_QUOTED_CHARS],

@@ -34,7 +34,7 @@ def load_transcript(
     newest_first = (
         session.messages.filter(is_current=True)
         .order_by("-created_at")
-        .prefetch_related(_citations(), _memories())
+        .prefetch_related(*shown_with_answers())
     )
     found = list(newest_first[: shown + 1])
     versions = find_versions(session_id=session.pk)
@@ -53,10 +53,25 @@ def attach_versions(message: Message, versions: dict[UUID, Versions]) -> None:
     message.versions = versions.get(message.pk)  # type: ignore[attr-defined]
 
 
+def shown_with_answers() -> tuple[Prefetch[str], Prefetch[str]]:
+    """What `_message.html` shows under an answer: its citations and memories."""
+    return _citations(), _memories()
+
+
 def _citations() -> Prefetch[str]:
     return Prefetch(
         "citations",
-        Citation.objects.only("id", "message_id", "number", "title", "page", "is_cited", "is_supported"),
+        Citation.objects.only(
+            "id",
+            "message_id",
+            "number",
+            "title",
+            "page",
+            "similarity_score",
+            "chunk_id",
+            "is_cited",
+            "is_supported",
+        ),
     )
 
 
@@ -67,7 +82,7 @@ def _memories() -> Prefetch[str]:
 def _show_version(messages: list[Message], *, version: UUID, current: UUID) -> list[Message]:
     """Puts an earlier answer and its question where the current ones are."""
     earlier = (
-        Message.objects.select_related("reply_to").prefetch_related(_citations(), _memories()).get(pk=version)
+        Message.objects.select_related("reply_to").prefetch_related(*shown_with_answers()).get(pk=version)
     )
     now = next((message for message in messages if message.pk == current), None)
     if now is None or earlier.reply_to is None:

@@ -82,13 +82,10 @@ def save_question(*, session: ChatSession, content: str, client_message_id: UUID
     content = check_question(clone=session.clone, content=content)
     with transaction.atomic():
         session = _lock_session(session.pk)
-        if client_message_id is not None and (
-            known := session.messages.filter(client_message_id=client_message_id).first()
-        ):
-            answer = known.replies.order_by("-is_current", "-created_at")[0]
-            return StartedTurn(user_message_id=known.pk, answer_id=answer.pk)
+        if client_message_id is not None and (known := _find_turn(session, client_message_id)):
+            return known
         _refuse_when_closed_or_running(session)
-        question = Message.objects.create(
+        question = Message(
             session=session,
             role=Role.USER,
             content=content,
@@ -96,7 +93,7 @@ def save_question(*, session: ChatSession, content: str, client_message_id: UUID
             is_distress=speaks_of_distress(content),
         )
         session.title = session.title or first_title(content)
-        answer = _save_answer_row(session=session, question=question)
+        answer = _save_turn(session=session, question=question)
     return _describe_start(answer, is_new_question=True)
 
 
@@ -112,7 +109,7 @@ def save_regeneration(*, session_id: UUID, answer_id: UUID) -> StartedTurn:
                 error_type="invalid_request", message="Only the last answer can be written anew."
             )
         Message.objects.filter(pk=old.pk).update(is_current=False)
-        answer = _save_answer_row(session=session, question=old.reply_to)
+        answer = _save_turn(session=session, question=old.reply_to)
     return _describe_start(answer, is_new_question=False)
 
 
@@ -127,10 +124,10 @@ def save_edit(*, session: ChatSession, message_id: UUID, content: str) -> Starte
         Message.objects.filter(Q(pk=last.pk) | Q(reply_to=last)).update(is_current=False)
         if session.title == first_title(last.content):
             session.title = first_title(content)
-        question = Message.objects.create(
+        question = Message(
             session=session, role=Role.USER, content=content, is_distress=speaks_of_distress(content)
         )
-        answer = _save_answer_row(session=session, question=question)
+        answer = _save_turn(session=session, question=question)
     return _describe_start(answer, is_new_question=True)
 
 
@@ -141,6 +138,15 @@ def _lock_session(session_id: UUID) -> ChatSession:
     if session is None:
         raise ConversationGone
     return session
+
+
+def _find_turn(session: ChatSession, client_message_id: UUID) -> StartedTurn | None:
+    """The turn that began with this client message id, by its newest answer."""
+    turns = session.messages.filter(client_message_id=client_message_id)
+    found = (
+        turns.order_by("-replies__is_current", "-replies__created_at").values_list("pk", "replies").first()
+    )
+    return StartedTurn(user_message_id=found[0], answer_id=found[1]) if found else None
 
 
 def _refuse_when_closed_or_running(session: ChatSession) -> None:
@@ -160,14 +166,16 @@ def _refuse_when_closed_or_running(session: ChatSession) -> None:
         )
 
 
-def _save_answer_row(*, session: ChatSession, question: Message) -> Message:
-    answer = Message.objects.create(
+def _save_turn(*, session: ChatSession, question: Message) -> Message:
+    """Saves the empty answer, its question where that is new, and the session's title and time."""
+    answer = Message(
         session=session,
         role=Role.ASSISTANT,
         status=MessageStatus.STREAMING,
         reply_to=question,
         heartbeat_at=timezone.now(),
     )
+    Message.objects.bulk_create([question, answer] if question._state.adding else [answer])
     session.last_activity_at = answer.created_at
     session.save(update_fields=["title", "last_activity_at"])
     return answer

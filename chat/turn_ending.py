@@ -92,13 +92,14 @@ def save_answer(
         numbers=numbers,
     )
     with transaction.atomic():
-        if not Message.objects.filter(pk=answer.pk).update(status=status):
+        written = {name: getattr(answer, name) for name in WRITTEN_AT_THE_END}
+        if not Message.objects.filter(pk=answer.pk).update(**written):
             raise ConversationGone
-        answer.save(update_fields=WRITTEN_AT_THE_END)
         if text and not is_gap:
             save_citations(message=answer, passages=passages, numbers=numbers, claims=claims)
         receipt.save()
-        answer.memories.set(Memory.objects.active().filter(pk__in=memory_ids))
+        if memory_ids:
+            answer.memories.set(Memory.objects.active().filter(pk__in=memory_ids))
         if is_gap and failure is None:
             record_gap(answer=answer, reason=GapReason.UNANSWERED)
         ChatSession.objects.filter(pk=answer.session_id).update(last_activity_at=answer.finished_at)
