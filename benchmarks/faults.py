@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 OUTAGE_SECONDS = float(os.environ.get("OUTAGE", "30"))
 RECOVERY_SECONDS, END_SECONDS = 20.0, 150.0
+# A writer counts as dead when it was silent for 20 s (DECISIONS 3): until then its reader waits, and then asks again.
+LONGER = {"postgresql": 35.0, "web": 35.0}
 MEMBERS, PROVIDER_FAILURES, KILLS, RESTART_SECONDS = 5, 0.2, 3, 3.0
 DISK_BYTES, UPLOAD_BYTES = 4 * 2**20, 20_000
 ALL_PHASES = ("calm", "postgresql", "redis", "provider", "web", "worker", "disk")
@@ -133,7 +135,7 @@ def live_through(*, installation: "Installation", provider: Any, disk: Path | No
                 diary.turn_page()
                 faults[name]()
                 over_at = time.monotonic()
-                time.sleep(RECOVERY_SECONDS)
+                time.sleep(LONGER.get(name, RECOVERY_SECONDS))
                 phases.append(Phase(name=name, seen=diary.now, over_at=over_at))
                 print(
                     name, phases[-1].seen.answers, phases[-1].seen.pages, phases[-1].seen.uploads, flush=True

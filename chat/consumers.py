@@ -16,6 +16,7 @@ from uuid import UUID
 from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError
+from django.utils import timezone
 
 from chat.frames import (
     Frame,
@@ -40,7 +41,7 @@ from chat.orders import (
 from chat.socket_access import Access, check_access, find_answer, open_session
 from chat.socket_watch import Watched, watch_of_this_loop
 from chat.streaming import LAYER_ERRORS, send_to_session, send_to_writer, spawn
-from chat.turn_records import interrupt_stale_answers
+from chat.turn_records import STALE_AFTER, interrupt_stale_answers
 from chat.turns import TurnRefused, edit_message, regenerate_answer, start_turn, stop_answer
 from cloneai.logs import note_user
 from cloneai.threads import run_in_thread
@@ -217,6 +218,12 @@ class ChatConsumer(AsyncWebsocketConsumer):
         if after_seq < 0:
             await self._send(start_frame(answer_id=answer_id, reply_to=answer.reply_to_id))
         if answer.is_running:
+            if (
+                answer.heartbeat_at is not None
+            ):  # should nobody write it, its reader is told as soon as that is sure
+                sure_at = answer.heartbeat_at + STALE_AFTER
+                wait_seconds = max(0.0, (sure_at - timezone.now()).total_seconds()) + 0.1
+                asyncio.get_running_loop().call_later(wait_seconds, self.must_recheck.set)
             await self._ask_for_replay(str(answer_id))
             return
         for missed in await run_in_thread(missed_frames, answer=answer, after_seq=after_seq):

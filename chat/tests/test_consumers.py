@@ -3,12 +3,14 @@
 import asyncio
 import re
 import uuid
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.contrib.sessions.models import Session
 from django.db import connection
+from django.utils import timezone
 
 from billing.ledger import CallPlan, reserve
 from billing.metering import Payer
@@ -16,6 +18,7 @@ from billing.models import CostRecord, Outcome, Purpose, Reservation, Reservatio
 from chat.consumers import count_sockets
 from chat.models import ChatSession, Citation, Message, MessageStatus
 from chat.socket_watch import watch_of_this_loop
+from chat.turn_records import STALE_AFTER
 from cloneai.accounts.models import User
 from cloneai.local_ai.faults import Fault
 from cloneai.local_ai.testing import FakeProvider
@@ -346,10 +349,6 @@ async def test_oversized_and_too_many_frames_close_the_socket(
 async def test_answer_of_a_dead_writer_becomes_interrupted_with_its_text(
     session: ChatSession, member: User, open_socket: Any
 ) -> None:
-    from datetime import timedelta
-
-    from django.utils import timezone
-
     question = await Message.objects.acreate(session=session, role="user", content="Why?")
     answer = await Message.objects.acreate(
         session=session,
@@ -374,6 +373,22 @@ async def test_answer_of_a_dead_writer_becomes_interrupted_with_its_text(
     assert await CostRecord.objects.filter(message=answer, outcome=Outcome.ABANDONED).acount() == 1
     assert not await Reservation.objects.filter(state=ReservationState.OPEN).aexists()
     assert [frame["content"] for frame in frames[1:-1]] == ["Because", " the"]
+
+
+async def test_reader_who_comes_back_is_told_of_a_dead_writer_as_soon_as_it_is_sure(
+    session: ChatSession, member: User, open_socket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not at the next of the looks that every socket takes now and then."""
+    monkeypatch.setattr("chat.consumers.RECHECK_SECONDS", 3600.0)
+    question = await session.messages.acreate(role="user", content="Why?")
+    answer = await session.messages.acreate(
+        role="assistant", reply_to=question, content="Because", chunk_ends=[7], status=MessageStatus.STREAMING,
+        heartbeat_at=timezone.now() - STALE_AFTER + timedelta(seconds=1),
+    )  # fmt: skip
+    socket = await open_socket(member, session.pk)
+    await socket.send(type="resume", message_id=str(answer.pk), after_seq=0)
+    _, final = await socket.read_answer()
+    assert (final["status"], final["full_response"]) == ("interrupted", "Because")
 
 
 async def test_readers_are_told_when_the_end_of_an_answer_cannot_be_shown(
