@@ -39,8 +39,13 @@ def run() -> Result:
     visits = {
         "gallery": "/",
         "profile": "/c/mara/",
-        "documents of the clone": f"/admin/knowledge/document/?clone__id__exact={probe.pk}",
+        "documents of the clone": f"/admin/knowledge/document/?clone={probe.pk}",
         "all documents": "/admin/knowledge/document/",
+        "documents by API": f"/api/clones/{probe.slug}/documents",
+        "all clones": "/admin/clones/clone/",
+        "overview of the admin": "/admin/",
+        "insights": "/admin/chat/sessionsummary/insights/",
+        "cost report": "/admin/billing/costrecord/report/?group_by=clone",
     }
     questions = load_questions()
 
