@@ -3,7 +3,8 @@
 All three get the same files, the same provider of vectors (`benchmarks.vector_provider`), the same server, the same
 length of passages, and one process each. The peers read, split, embed and store; ours does besides what the product
 promises: stored upload, killable parser, checkpoints, leases, cost records, sketches for likeness, search by words.
-Left out of ours is what the peers have no part for: cleaning by a model and the proof that a document is found.
+Left out of ours is what the peers have no part for: cleaning by a model, the proof that a document is found, and the
+second look at a poor search, which asks a chat model for other phrasings.
 Retrieval is from question to passages, with the embedding call. Peers are asked exactly (their default) and with
 an HNSW index. The texts are the everyday corpora, those of SHARED_DATA where it is, and DOCUMENTS (40) made ones.
 """
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -154,10 +155,12 @@ def ingest_ours(folder: Path, provider: str) -> tuple[Any, float, int]:
     from benchmarks.ingestion_setup import make_clone, upload_all, use_fake_provider
     from knowledge.ingestion import ingest_document
     from knowledge.models import Chunk, Document, Status
+    from knowledge.relevance import CALIBRATIONS
 
     use_fake_provider(provider)
     settings.EMBEDDING_MODEL, settings.EMBEDDING_DIMENSIONS = MODEL, DIMENSIONS
     settings.DOCUMENT_PROBES = False
+    CALIBRATIONS[MODEL] = replace(CALIBRATIONS[MODEL], sure=-1.0)  # no first search is poor
     clone = make_clone()
     clone.chunk_tokens, clone.chunk_overlap_tokens = CHUNK_TOKENS, OVERLAP_TOKENS
     clone.save()

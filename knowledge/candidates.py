@@ -23,19 +23,21 @@ from knowledge.word_search import WordHits
 
 QuestionVector = npt.NDArray[np.float32] | Sequence[float]
 
+# The distance stands in the statement once, or it would be worked out twice for each vector.
 VECTORS = """
-    SELECT chunk_id AS id, 1 - (embedding <=> %(vector)s::halfvec) AS similarity
-    FROM knowledge_chunkembedding
-    WHERE clone_id = %(clone)s AND is_live AND model = %(model)s AND dimensions = %(dimensions)s
-    ORDER BY embedding <=> %(vector)s::halfvec LIMIT %(depth)s"""
+    SELECT id, 1 - distance AS similarity FROM (
+        SELECT chunk_id AS id, embedding <=> %(vector)s::halfvec AS distance
+        FROM knowledge_chunkembedding
+        WHERE clone_id = %(clone)s AND is_live AND model = %(model)s AND dimensions = %(dimensions)s
+        ORDER BY distance LIMIT %(depth)s) nearest"""
 # Written like the index's own expression and predicate, values and all: of a plan that is kept, only values that stand
 # in the statement tell the planner that the index holds what is asked for, and how few rows are.
 _INDEXED_VECTORS = """
-    SELECT chunk_id AS id,
-           1 - ((embedding::halfvec({dimensions:d})) <=> %(vector)s::halfvec({dimensions:d})) AS similarity
-    FROM knowledge_chunkembedding
-    WHERE clone_id = {clone:d} AND is_live AND model = {model} AND dimensions = {dimensions:d}
-    ORDER BY (embedding::halfvec({dimensions:d})) <=> %(vector)s::halfvec({dimensions:d}) LIMIT {depth:d}"""
+    SELECT id, 1 - distance AS similarity FROM (
+        SELECT chunk_id AS id, (embedding::halfvec({dimensions:d})) <=> %(vector)s::halfvec({dimensions:d}) AS distance
+        FROM knowledge_chunkembedding
+        WHERE clone_id = {clone:d} AND is_live AND model = {model} AND dimensions = {dimensions:d}
+        ORDER BY distance LIMIT {depth:d}) nearest"""
 _INDEX_SETTINGS = (
     "SELECT set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', %s, true), "
     "set_config('hnsw.max_scan_tuples', '200000', true)"
