@@ -27,6 +27,8 @@ from chat.code_spans import CodeSpans
 
 NO_SOURCES: Mapping[int, str] = MappingProxyType({})
 MARKER = re.compile(r"\[([0-9]{1,3})\](?!\()")
+# Where a source's page opens, without a script too.
+PASSAGE = "#passage"
 # A private character after the bracket tells a source's marker from the same digits in code.
 SIGN = "\ue000"
 SIGNED_MARKER = re.compile(rf"\[{SIGN}([0-9]{{1,3}})\]")
@@ -60,7 +62,7 @@ def _cite(state: StateInline, silent: bool) -> bool:
 
 def _render_citation(self: object, tokens: list[Token], index: int, options: object, env: object) -> str:
     number, url = tokens[index].meta["number"], escape(tokens[index].meta["url"])
-    return f'<a class="cite" href="{url}" data-source="{number}" aria-label="Source {number}">{number}</a>'
+    return f'<a class="cite" href="{url}{PASSAGE}" data-source="{number}" aria-label="Source {number}">{number}</a>'
 
 
 def _unlink(state: StateCore) -> None:
@@ -155,7 +157,7 @@ class MarkdownStream:
 
     def _to_html(self, source: str, source_urls: Mapping[int, str]) -> SafeString:
         html = _parser.render(source, {"source_urls": source_urls, "link_hosts": self._link_hosts})
-        own_urls = frozenset(source_urls.values())
+        own_urls = frozenset(f"{url}{PASSAGE}" for url in source_urls.values())
         clean = nh3.clean(
             SIGNS.sub("", html),
             tags=set(ALLOWED_TAGS),

@@ -35,7 +35,7 @@ INJECTIONS = tuple(disguise.format(order) for order in _ORDERS for disguise in _
 assert len(INJECTIONS) == 50
 
 
-_CITATION = re.compile(r'<a class="cite" href="/sources/\d+/"[^>]*>(\d+)</a>')
+_CITATION = re.compile(r'<a class="cite" href="/sources/\d+/#passage"[^>]*>(\d+)</a>')
 _CODE = re.compile(r"<code.*?</code>", re.DOTALL)
 _ACTIVE = re.compile(r"<(?:a|img|script|iframe|form|svg|style|object)\b", re.IGNORECASE)
 

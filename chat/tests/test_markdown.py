@@ -90,7 +90,7 @@ def test_links_to_sites_that_the_expert_allows_stay_links(address: str) -> None:
 
 def test_markers_with_a_source_become_links_and_others_stay_text() -> None:
     html = render_markdown("Meet weekly [1]. Or not [2].", source_urls={1: "/sources/abc/"})
-    assert 'href="/sources/abc/"' in html
+    assert 'href="/sources/abc/#passage"' in html
     assert 'data-source="1"' in html
     assert "Or not [2]." in html
 

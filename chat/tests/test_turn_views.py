@@ -45,7 +45,7 @@ async def test_posted_message_is_answered_with_its_source_on_the_page(
     assert QUESTION in page
     assert "twenty-five minutes" in page
     citation = await answer.citations.afirst()
-    assert f'class="source-chip" href="{citation.get_absolute_url()}"' in page
+    assert f'class="source-chip" href="{citation.get_absolute_url()}#passage"' in page
     assert "http-equiv" not in page
 
 

@@ -19,6 +19,9 @@ from cloneai.local_ai.smalltalk import pick
 # Fitted on questions with marked answers against questions that the passages do not answer.
 FLOOR = 0.95
 CONFIDENT = 1.25
+# Up to this score words in common may be all that a run and the question share; then it must be about the same as well.
+SURE = 1.5
+ABOUT_THE_SAME = 0.35
 # A single sentence that fits this well answers even where little stands around it.
 STRONG_SENTENCE = 0.35
 # "Tell me more" stays with a subject that was found before; the best was said then.
@@ -76,12 +79,16 @@ def answer_from_passages(
     if best.score >= CONFIDENT:
         runs += _choose_second(ranked, scored=scored, question=question)
     runs.sort(key=lambda run: run.units[0].position if run.passage is best.passage else math.inf)
-    lead = pick(options=_LEAD_INS if best.score >= CONFIDENT else _CLOSEST, seed=question.text)
+    lead = pick(options=_LEAD_INS if _is_sure(best) else _CLOSEST, seed=question.text)
     return "\n\n".join([lead, *(write_run(run=run) for run in runs)])
 
 
 def _is_answer(run: Run, *, floor: float) -> bool:
     return run.score >= floor or _best_sentence(run) >= STRONG_SENTENCE
+
+
+def _is_sure(run: Run) -> bool:
+    return run.score >= SURE or (run.score >= CONFIDENT and run.similarity >= ABOUT_THE_SAME)
 
 
 def _best_sentence(run: Run) -> float:

@@ -64,13 +64,16 @@ EXPLAINING = re.compile(
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """Neighbouring elements of one section. `matches`: how well it speaks of each word of the question."""
+    """Neighbouring elements of one section. `matches`: how well it speaks of each word of the question; `similarity`:
+    the cosine of the question and what is said here as a whole.
+    """
 
     section: Section
     elements: tuple[Element, ...]
     score: float
     words: int
     matches: Vectors
+    similarity: float
 
     @property
     def passage(self) -> Passage:
@@ -122,10 +125,11 @@ def _score_section(section: Section, *, scored: Scored, question: Question, want
         units = [unit for element in elements for unit in element]
         total = sum(unit.words for unit in units)
         held = _join_matches(units, heading, share=HEADING_SHARE)
+        similarity = _weigh_similarity(units, heading, scored)
         score = (
             base
             + max(unit.score for unit in units)
-            + SIMILARITY_WEIGHT * _weigh_similarity(units, heading, scored)
+            + SIMILARITY_WEIGHT * similarity
             + COVERAGE_WEIGHT * float(held @ scored.word_weights)
             - SHORT_COST * max(0, wanted - total) / wanted
             - _rate_breaks(section.elements, first, after)
@@ -133,7 +137,7 @@ def _score_section(section: Section, *, scored: Scored, question: Question, want
         )
         if wants_list and sum(element[0].unit.kind != "prose" for element in elements) >= 2:
             score += LIST_BONUS
-        runs.append(Run(section, elements, score, total, held))
+        runs.append(Run(section, elements, score, total, held, similarity))
     return runs
 
 

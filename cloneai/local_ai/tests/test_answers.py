@@ -71,6 +71,13 @@ def test_question_that_nothing_answers_gets_an_honest_no(expert: str, question: 
     assert "material" in answer
 
 
+def test_what_only_shares_words_with_the_question_is_called_the_nearest() -> None:
+    texts = [text for _title, text in MATERIAL["feedback"]]
+    nearest = re.compile("head-on|answers this exactly")
+    assert nearest.search(ask(with_passages(*texts, question="Who may give feedback by law?")))
+    assert not nearest.search(ask(with_passages(*texts, question="How soon should I give feedback?")))
+
+
 def test_answers_are_short_and_without_repeats() -> None:
     for expert, question, _, _ in ANSWERED:
         found = [text for text, _ in quotes(ask(chat_messages(expert=expert, question=question)))]

@@ -93,6 +93,25 @@ def test_without_javascript_a_member_asks_and_reads_the_source(
     expect(page.locator("a.cite").first).to_be_visible(timeout=20_000)
     page.locator("a.cite").first.click()
     expect(page.locator("mark").first).to_contain_text("one-on-one")
+    expect(page.locator("[data-passage]")).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_source_s_page_opens_at_its_passage(
+    product: Product, open_page: Callable[..., Page], width: int
+) -> None:
+    page = open_page(viewport={"width": width, "height": 640})
+    log_in(page, product=product, email="member@example.com")
+    start_conversation(page, product=product, slug="mara")
+    ask(page, "How often should I hold one-on-ones?")
+    chips = page.locator("a.source-chip")
+    expect(chips.first).to_be_visible()
+    for address in chips.evaluate_all("links => links.map(link => link.href)"):
+        for opened in (address, address.removesuffix("#passage")):
+            page.goto("about:blank")
+            page.goto(opened)
+            expect(page.locator("[data-passage]")).to_be_in_viewport()
+            assert page.locator("[data-passage]").bounding_box()["y"] > 60  # type: ignore[index]  # below the bar
 
 
 def test_back_on_a_phone_closes_the_source_and_stays(
