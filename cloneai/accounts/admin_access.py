@@ -7,6 +7,7 @@ lists, choices, filters, history and change pages all start from `get_queryset`;
 from collections.abc import Sequence
 from typing import Any, ClassVar, NoReturn
 
+from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ERROR_FLAG, ChangeList
 from django.db import DataError, models
@@ -61,6 +62,7 @@ class RoleAdmin(ModelAdmin):
     list_per_page = 50
     paginator = BoundedPaginator
     show_full_result_count = False  # a second count, of the whole table
+    show_facets = admin.ShowFacets.NEVER  # a count for each choice of each filter
     view_on_site = False  # Django's redirect opens any row by its number; `accounts.admin` closes it
 
     def get_queryset(self, request: StaffRequest) -> QuerySet[Any]:

@@ -76,7 +76,7 @@ def test_counts_end_somewhere_and_say_so(
     AuditEntry.objects.create(action="clone.delete", target="clone:1")
     assert count_most(AuditEntry.objects.all()) == "60+"
     page = " ".join(client.get("/admin/accounts/auditentry/", {"p": 2}).content.decode().split())
-    assert "the first 60 of more audit entries" in page
+    assert "more than 60 audit entries" in page
     assert list_distinct(model=AuditEntry, column="action") == ["clone.change", "clone.delete"]
 
 
