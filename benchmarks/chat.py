@@ -70,7 +70,7 @@ def run() -> Result:
 
 
 def measure(*, members: Members, address: str, variables: dict[str, str]) -> Result:
-    with run_daphne("cloneai.asgi:application", **variables) as (host, _pid):
+    with run_daphne(**variables) as (host, _pid):
         one_by_one = asyncio.run(compare_one_by_one(host=host, members=members, address=address))
         at_once = asyncio.run(compare_at_once(host=host, members=members, address=address))
         lengths = [measure_length(host=host, members=members, tokens=tokens) for tokens in (SHORT, LONG)]
@@ -78,11 +78,11 @@ def measure(*, members: Members, address: str, variables: dict[str, str]) -> Res
     ours, bare = (
         measure_memory(application, members=members, variables=variables, is_asked=is_asked)
         for application, is_asked in (
-            ("cloneai.asgi:application", False),
+            (None, False),
             ("benchmarks.bare_consumer:application", False),
         )
     )
-    _, used = measure_memory("cloneai.asgi:application", members=members, variables=variables, is_asked=True)
+    _, used = measure_memory(None, members=members, variables=variables, is_asked=True)
     return report(
         one_by_one=one_by_one,
         at_once=at_once,

@@ -99,13 +99,14 @@ def make_clone(*, owner: Any) -> Any:
 
 
 @contextmanager
-def run_daphne(application: str, **variables: str) -> Iterator[tuple[str, int]]:
-    """A web process with these variables; gives its host and its process id."""
+def run_daphne(application: str | None = None, **variables: str) -> Iterator[tuple[str, int]]:
+    """Our web process with these variables, or Daphne with another application; gives its host and process id."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     host = f"127.0.0.1:{port}"
-    command = [sys.executable, "-m", "daphne", "-v", "0", "-b", "127.0.0.1", "-p", str(port), application]
+    program = ["daphne", application] if application else ["cloneai.web"]
+    command = [sys.executable, "-m", *program, "-v", "0", "-b", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(
         command, env={**os.environ, **variables}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -58,7 +58,7 @@ async def ask_alone(*, host: str, seat: dict[str, Any], tokens: int) -> Heard:
 
 
 def measure_memory(
-    application: str, *, members: Members, variables: dict[str, str], is_asked: bool
+    application: str | None, *, members: Members, variables: dict[str, str], is_asked: bool
 ) -> tuple[float, float]:
     """KiB that an idle socket costs the web process, those after the first `WARM_UP_SOCKETS`, and its MB with all open.
 

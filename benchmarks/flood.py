@@ -24,7 +24,7 @@ FRAME = json.dumps({"type": "nonsense", "padding": "x" * 500})
 
 
 def run() -> Result:
-    with run_daphne("cloneai.asgi:application") as (host, pid):
+    with run_daphne() as (host, pid):
         seats, attacker = make_people()
         calm, flooded, closed, growth = asyncio.run(
             take_turns(host=host, pid=pid, seats=seats, attacker=attacker)

@@ -12,7 +12,7 @@ from uuid import UUID
 import numpy as np
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django_q.tasks import async_task
 
 from billing.metering import MeteredCallError, Payer, embed_texts
@@ -98,9 +98,9 @@ def load_memories(*, session: ChatSession) -> list[Memory]:
     """The active memories that this conversation may use, newest first."""
     if not session.is_remembered:
         return []
-    pause = MemoryPause.objects.of(user_id=session.user_id, clone_id=session.clone_id)
-    active = Memory.objects.active().filter(~Exists(pause), user=session.user_id, clone=session.clone_id)
-    return list(active.order_by("-updated_at")[:MAX_CONSIDERED])
+    active = Memory.objects.active().filter(user=session.user_id, clone=session.clone_id)
+    memories = list(active.order_by("-updated_at")[:MAX_CONSIDERED])
+    return [] if memories and is_paused(user_id=session.user_id, clone_id=session.clone_id) else memories
 
 
 def choose(

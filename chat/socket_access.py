@@ -36,8 +36,8 @@ def check_access(*, session_id: UUID, user: User, login_key: str | None) -> Acce
     password.
     """
     login = Session.objects.filter(session_key=login_key, expire_date__gt=timezone.now())
-    person = User.objects.filter(pk=user.pk, is_active=True, password=user.password)
     session = ChatSession.objects.visible_to(user).filter(pk=session_id)
-    if session.filter(Exists(login), Exists(person)).exists():
+    if session.filter(Exists(login), user__is_active=True, user__password=user.password).exists():
         return Access.GRANTED
+    person = User.objects.filter(pk=user.pk, is_active=True, password=user.password)
     return Access.SESSION_LOST if login.exists() and person.exists() else Access.LOGIN_LOST

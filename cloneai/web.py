@@ -14,9 +14,10 @@ from typing import Any
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cloneai.settings")
 os.environ.setdefault("DATABASE_POOL", "1")
 
-from daphne.server import Server  # isort: skip  (it chooses Twisted's reactor, so it comes first)
+import cloneai.event_loop  # noqa: F401, I001  (it chooses Twisted's reactor, so it comes first)
 from daphne.cli import CommandLineInterface
 from daphne.http_protocol import WebRequest
+from daphne.server import Server
 from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet import reactor as chosen_reactor
 
