@@ -221,7 +221,7 @@ def _labels(*, group_by: GroupBy, keys: list[Any], viewer: User | AnonymousUser)
     """A group's name. People are named by address to reviewers and to themselves, by pseudonym to others."""
     names: dict[Any, str] = {}
     if group_by == GroupBy.USER:
-        for user in User.objects.filter(pk__in=keys):
+        for user in User.objects.filter(pk__in=keys).only("email", "date_joined"):  # there may be many
             is_open = user == viewer or (isinstance(viewer, User) and viewer.is_reviewer)
             names[user.pk] = user.email if is_open else user.pseudonym
     elif group_by == GroupBy.CLONE:

@@ -70,11 +70,10 @@ def report_sessions(
     if clone_id is not None:
         clones = clones.filter(pk=clone_id)
     since, until = _moment(first_day), _moment(last_day + timedelta(days=1))
-    sessions = ChatSession.objects.filter(clone__in=clones)
+    sessions = clones.rows_of(ChatSession.objects.all())
     begun = sessions.filter(created_at__gte=since, created_at__lt=until)
-    messages = Message.objects.filter(
-        session__clone__in=clones, created_at__gte=since, created_at__lt=until, is_current=True
-    )
+    said = Message.objects.filter(created_at__gte=since, created_at__lt=until, is_current=True)
+    messages = clones.rows_of(said, path="session__clone")
     answers = messages.filter(role=Role.ASSISTANT).aggregate(
         all=Count("pk"),
         unanswered=Count("pk", filter=Q(gap_question__reason="unanswered")),
@@ -83,7 +82,9 @@ def report_sessions(
     )
     days = (last_day - first_day).days + 1
     before = sessions.filter(created_at__gte=since - timedelta(days=days), created_at__lt=since)
-    cost = CostRecord.objects.filter(clone__in=clones, session__in=begun).aggregate(total=Sum("cost_usd"))
+    # What was begun on a day has cost nothing before it, which keeps the ledger's older years out of it.
+    calls = clones.rows_of(CostRecord.objects.filter(day__gte=first_day, session__in=begun))
+    cost = calls.aggregate(total=Sum("cost_usd"))
     return SessionReport(
         first_day=first_day,
         last_day=last_day,
