@@ -52,7 +52,8 @@ class Conversation {
     this.composer.addEventListener("stop", () => this.stop());
     this.list.addEventListener("click", (event) => this.onEdit(event));
     this.list.addEventListener("submit", (event) => this.onRegenerate(event));
-    root.querySelector("[data-starters]")?.addEventListener("submit", (event) => this.onStarter(event));
+    for (const form of root.querySelectorAll("[data-starters]"))
+      form.addEventListener("submit", (event) => this.onStarter(event));
     addEventListener("pageshow", (event) => event.persisted && this.catchUp());
     setInterval(() => this.watch(), SILENCE_MS / 5);
     if (this.follower.isFollowing) this.follower.toEnd();
@@ -85,7 +86,7 @@ class Conversation {
     this.outbox = { clientId: newId(), content };
     this.memory.write("outbox", JSON.stringify(this.outbox));
     this.transcript.addQuestion(this.outbox);
-    this.root.querySelector("[data-starters]")?.remove();
+    for (const part of this.root.querySelectorAll(".starters, .open-items")) part.remove(); // as the server has it
     this.composer.clear();
     this.nameConversation(content);
     this.follower.toEnd();

@@ -70,6 +70,33 @@ def test_a_first_visit_ends_in_a_first_answer(
     expect(page.locator("[data-title]")).not_to_have_text("New conversation")
 
 
+LEFT_OPEN = """
+from chat.models import ChatSession, SessionSummary
+from cloneai.accounts.models import User
+from clones.models import Clone
+member, mara = User.objects.get(email="member@example.com"), Clone.objects.get(slug="mara")
+earlier = ChatSession.objects.create(clone=mara, user=member)
+items = [{"description": "Ask Kim."}, {"description": "Write the agenda."}]
+SessionSummary.objects.create(session=earlier, status="ready", structured_data={"action_items": items})
+print('"done"')
+"""
+
+
+@pytest.mark.parametrize("start", ["Write the agenda", "I start leading"])
+def test_every_way_to_begin_asks_over_the_socket_and_goes_when_asked(
+    start: str, page: Page, http_provider: FakeProvider, product_over_http: Product
+) -> None:
+    product_over_http.run_code(LEFT_OPEN)
+    page.reload()
+    page.evaluate("window.isSamePage = true")
+    answer_slowly(http_provider, pause_seconds=0.001)
+    line = page.locator(".open-items li, .starters").filter(has_text=start)
+    line.locator("button[name=content]").first.click()
+    wait_for_status(page, "complete")
+    assert page.evaluate("window.isSamePage")
+    expect(page.locator(".open-items, .starters")).to_have_count(0)
+
+
 @pytest.mark.parametrize("shares", [(0.1,), (0.5,), (0.9,), (0.1, 0.5, 0.9)])
 def test_an_answer_that_was_reloaded_is_the_undisturbed_one(
     shares: tuple[float, ...], page: Page, http_provider: FakeProvider, undisturbed: str
