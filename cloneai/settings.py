@@ -147,9 +147,6 @@ if read_bool("DATABASE_POOL", sys.argv[1:2] == ["qcluster"]):
         "min_size": 1,
         "max_size": DATABASE_POOL_SIZE,
         "timeout": 20,
-        # Each failed attempt doubles the pause before the next one. Given up early, the next request begins anew: or a
-        # server that was away for half a minute would be looked for again as long after its return.
-        "reconnect_timeout": 2,
     }
 # Only `cloneai.database.prepared` prepares; a pooler that knows no prepared statements must be told of here.
 if read_bool("DATABASE_PREPARED_STATEMENTS", True):

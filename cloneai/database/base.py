@@ -12,6 +12,7 @@ from django.db.backends.postgresql import base as postgresql
 from django.db.backends.postgresql.client import DatabaseClient as PostgresqlClient
 from django.utils.asyncio import async_unsafe
 from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool.base import AttemptWithBackoff
 
 from cloneai.database import cluster, embedded
 from cloneai.database.errors import (
@@ -22,6 +23,9 @@ from cloneai.database.errors import (
 )
 
 CONNECT_TIMEOUT_SECONDS = 10
+# The pool looks for a server that is away every second. It doubled its pause each time: after half a minute away it
+# would look again as long after the server's return, and who waits for a connection cannot make it look sooner.
+AttemptWithBackoff.DELAY_BACKOFF = 1.0
 SERVER_FACTS = """
     SELECT current_setting('server_version_num')::int,
            (SELECT extversion FROM pg_extension WHERE extname = 'vector'),

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connection
+from psycopg_pool.base import AttemptWithBackoff
 
 from chat.tests.live import database_url_of_tests
 from cloneai.database.base import DatabaseWrapper, check_when_readable
@@ -250,3 +251,13 @@ def test_a_pooled_connection_that_the_server_ended_is_noticed() -> None:
             cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pooled.info.backend_pid])
         with pytest.raises(psycopg.OperationalError):
             check_when_readable(pooled)
+
+
+def test_a_server_that_is_away_is_looked_for_every_second() -> None:
+    """However long it was away: with the pool's own doubling pauses people would wait for as long again."""
+    attempt, now = AttemptWithBackoff(timeout=300), 0.0
+    while now < 60:
+        assert not attempt.time_to_give_up(now)
+        attempt.update_delay(now)
+        assert 0.5 < attempt.delay < 1.5
+        now += attempt.delay
