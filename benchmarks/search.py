@@ -174,13 +174,12 @@ def scan(clone: Any, asked: Any, *, dimensions: int) -> set[int]:
 
     with prepared_cursor() as cursor:
         cursor.execute(
-            VECTORS,
+            VECTORS.format(depth=K),
             {
                 "clone": clone.pk,
                 "model": "bench",
                 "dimensions": dimensions,
                 "vector": HalfVector(asked),
-                "depth": K,
             },
         )
         return {key for key, _similarity in cursor.fetchall()}

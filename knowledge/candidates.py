@@ -29,7 +29,7 @@ VECTORS = """
         SELECT chunk_id AS id, embedding <=> %(vector)s::halfvec AS distance
         FROM knowledge_chunkembedding
         WHERE clone_id = %(clone)s AND is_live AND model = %(model)s AND dimensions = %(dimensions)s
-        ORDER BY distance LIMIT %(depth)s) nearest"""
+        ORDER BY distance LIMIT {depth:d}) nearest"""
 # Written like the index's own expression and predicate, values and all: of a plan that is kept, only values that stand
 # in the statement tell the planner that the index holds what is asked for, and how few rows are.
 _INDEXED_VECTORS = """
@@ -116,7 +116,6 @@ def find_candidates(
         "vector": None if vector is None else HalfVector(vector),
         "model": model.name,
         "dimensions": model.dimensions,
-        "depth": depth,
         "ids": list(words.chunk_ids),
         "shares": list(words.shares),
         "terms": list(words.terms),
@@ -130,7 +129,7 @@ def find_candidates(
         )
         sql = _STATEMENT.format(vectors=nearest, similarity=_SIMILARITY)
     else:
-        sql = _STATEMENT.format(vectors=VECTORS, similarity=_SIMILARITY)
+        sql = _STATEMENT.format(vectors=VECTORS.format(depth=depth), similarity=_SIMILARITY)
     with transaction.atomic() if has_index else nullcontext():
         if has_index:
             with connection.cursor() as cursor:

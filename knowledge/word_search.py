@@ -15,11 +15,12 @@ MAX_TERMS = 64
 # row. The clone is one of its words; its number is not asked for besides, because the planner, while it has no
 # statistics of a new clone, would read all of the clone's passages instead. Reading a passage's lexemes is the dear
 # part: the best by presence alone are found first, and of those each is unpacked once (`setweight` changes nothing:
-# no lexeme has another weight) and weighed.
+# no lexeme has another weight) and weighed. How many rows are wanted stands in the statement: where that is open, a
+# plan looks dearer than it is, and none is kept.
 _STATEMENT = r"""
 WITH terms AS MATERIALIZED (
     SELECT ordinality AS number, ('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''')::tsquery AS term
-    FROM unnest(to_tsvector(%(language)s::regconfig, %(query)s::text)) WITH ORDINALITY LIMIT %(max_terms)s
+    FROM unnest(to_tsvector(%(language)s::regconfig, %(query)s::text)) WITH ORDINALITY LIMIT {max_terms:d}
 ), hits AS MATERIALIZED (
     SELECT chunk.id, terms.number, power(chunk.token_count::float, 0.33::float) AS length
     FROM terms JOIN knowledge_chunk chunk
@@ -37,16 +38,16 @@ WITH terms AS MATERIALIZED (
     ORDER BY number
 ), likely AS MATERIALIZED (
     SELECT hits.id, min(hits.length) AS length FROM hits JOIN idf USING (number)
-    GROUP BY hits.id ORDER BY sum(idf.weight) / min(hits.length) DESC, hits.id LIMIT 4 * %(depth)s
+    GROUP BY hits.id ORDER BY sum(idf.weight) / min(hits.length) DESC, hits.id LIMIT 4 * {depth:d}
 ), unpacked AS MATERIALIZED (
     SELECT likely.id, likely.length, setweight(chunk.search_vector, 'D') AS lexemes
     FROM likely JOIN knowledge_chunk chunk USING (id)
 ), weighed AS MATERIALIZED (
-    SELECT id, length, (SELECT sum(ts_rank('{1,1,1,1}', unpacked.lexemes, idf.term) * idf.weight) FROM idf)
+    SELECT id, length, (SELECT sum(ts_rank('{{1,1,1,1}}', unpacked.lexemes, idf.term) * idf.weight) FROM idf)
                        / (SELECT sum(weight) FROM idf) AS share
     FROM unpacked
 ), best AS MATERIALIZED (
-    SELECT id, share FROM weighed ORDER BY share / length DESC, id LIMIT %(depth)s
+    SELECT id, share FROM weighed ORDER BY share / length DESC, id LIMIT {depth:d}
 )
 SELECT (SELECT array_agg(term::text) FROM idf), (SELECT array_agg(weight) FROM idf),
        (SELECT array_agg(id) FROM best), (SELECT array_agg(share) FROM best)"""
@@ -69,14 +70,12 @@ def search_words(*, clone_id: int, language: str, query: str, depth: int) -> Wor
     """Up to `depth` live passages of the clone. One query."""
     with prepared_cursor() as cursor:
         cursor.execute(
-            _STATEMENT,
+            _STATEMENT.format(depth=depth, max_terms=MAX_TERMS),
             {
                 "clone": clone_id,
                 "own": f"'clone {clone_id:d}'",
                 "language": language,
                 "query": query,
-                "max_terms": MAX_TERMS,
-                "depth": depth,
             },
         )
         terms, weights, chunk_ids, shares = cursor.fetchone()
