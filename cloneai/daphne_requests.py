@@ -33,6 +33,9 @@ class BoundedRequest(WebRequest):
     def process(self) -> Any:
         # Daphne believes this prefix of all addresses whoever names it, and stumbles over an odd one.
         self.requestHeaders.removeHeader(b"Daphne-Root-Path")
+        # Django reads no form whose length it is not told; here the body, or what was too much of it, has come.
+        if self._received and not self.requestHeaders.hasHeader(b"Content-Length"):
+            self.requestHeaders.setRawHeaders(b"Content-Length", [str(self._received).encode()])
         return super().process()
 
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802

@@ -78,6 +78,15 @@ def test_bodies_without_a_length_are_bounded_too():
     assert len(server.body) == find_limit("/v1/chat/completions") + 1
 
 
+def test_an_upload_without_a_length_is_bounded_as_it_comes(settings):
+    settings.MAX_UPLOAD_BYTES = 2 * 1024 * 1024
+    piece = b"a" * 1024 * 1024
+    chunk = f"{len(piece):x}\r\n".encode() + piece + b"\r\n"
+    head = "POST /api/clones/ada/documents HTTP/1.1\nHost: localhost\nTransfer-Encoding: chunked"
+    server, _transport = take_in(head=head, body=chunk * 9 + b"0\r\n\r\n", size=len(chunk))
+    assert len(server.body) == find_limit("/api/clones/ada/documents") + 1 == 3 * 1024 * 1024 + 1
+
+
 def test_uploads_may_be_larger():
     body = b"a" * 6 * 1024 * 1024
     server, _transport = take_in(

@@ -1,7 +1,12 @@
 """Uploads: what is stored, what is refused, and that rows, files and jobs come and go together."""
 
 import errno
+import http.client
+import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.core.files.base import ContentFile
@@ -9,6 +14,8 @@ from django.core.files.storage import FileSystemStorage
 from django.db import transaction
 from django_q.models import OrmQ
 
+from chat.tests.live import run_web
+from cloneai.accounts.models import ApiKey
 from clones.deletion import delete_clone
 from clones.models import Clone
 from knowledge.models import Document, Status
@@ -163,3 +170,30 @@ def test_deleting_a_clone_takes_the_files_of_its_documents_along(clone: Clone, o
     assert Document.objects.get().clone == other_clone
     assert len(stored_files(media)) == 1
     assert [path.name for path in (media / "documents").iterdir()] == [str(other_clone.pk)]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("megabytes", "status"), [(1, 202), (53, 413)])
+def test_an_upload_that_does_not_tell_its_length_is_refused_when_it_has_grown_too_large(
+    clone: Clone, prices: None, tmp_path: Path, megabytes: int, status: int
+) -> None:
+    """Against the web process as it runs, by `Transfer-Encoding: chunked`."""
+
+    def pieces() -> Iterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="long.txt"\r\n\r\n'
+        yield from (b"All work and no play.\n" * 47_662 for _ in range(megabytes))
+        yield b"\r\n--x--\r\n"
+
+    token = ApiKey.issue(user=clone.owner, name="script")[1]
+    with run_web(log_path=tmp_path / "web.log", STORAGE_URL=f"file://{tmp_path}") as url:
+        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "multipart/form-data; boundary=x"}
+        connection.request(
+            "POST", f"/api/clones/{clone.slug}/documents", pieces(), headers, encode_chunked=True
+        )
+        response = connection.getresponse()
+        body = json.loads(response.read())
+        connection.close()
+    assert response.status == status
+    assert body.get("error_type", "") == ("too_large" if status == 413 else "")
+    assert Document.objects.count() == (status == 202)
