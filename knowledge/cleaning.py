@@ -52,9 +52,12 @@ def clean_characters(*, text: str) -> str:
     """Composed characters, one kind of line break and space, no invisible characters, at most one blank
     line.
     """
-    text = _LINE_BREAKS.sub("\n", text).translate(_LIGATURES)
-    text = _INVISIBLE.sub("", _SPACES.sub(" ", text))
-    text = unicodedata.normalize("NFC", text)
+    text = _LINE_BREAKS.sub("\n", text)
+    if text.isascii():  # plain English holds nothing else; each of the others looks at every character
+        text = _INVISIBLE.sub("", text)
+    else:
+        text = _INVISIBLE.sub("", _SPACES.sub(" ", text.translate(_LIGATURES)))
+        text = unicodedata.normalize("NFC", text)
     text = _TRAILING_BLANKS.sub("", text)
     return re.sub(r"\n{3,}", "\n\n", text).strip("\n")
 

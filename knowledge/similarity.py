@@ -9,7 +9,6 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from uuid import UUID
 
 import numpy as np
@@ -23,9 +22,10 @@ SKETCH_SIZE = 256
 LEAST_RUNS = 20  # a shorter text has too few to compare
 LEAST_SHARE = 0.7
 PROBED_RUNS = 16
-BLOCK_WORDS = 50_000  # hashed at once, so that a book takes no more memory than a chapter
+BLOCK_CHARS = 300_000  # hashed at once, so that a book takes no more memory than a chapter
 
 _WORDS = re.compile(r"\w+")
+_GAP = re.compile(r"\W")
 # The two multipliers of SplitMix64's finaliser, which spreads near numbers over all 64 bits.
 _FACTORS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _PLACE = np.uint64(0x9E3779B97F4A7C15)  # odd: a word counts differently at each place of its run
@@ -52,19 +52,32 @@ def make_sketch(*, text: str) -> list[int]:
     """The sketch of a text, ascending; empty for one of few words."""
     smallest = np.empty(0, dtype=np.uint64)
     for words in _word_blocks(text):
-        smallest = np.unique(np.concatenate((smallest, _hash_runs(words))))[:SKETCH_SIZE]
+        smallest = _find_smallest(np.concatenate((smallest, _hash_runs(words))))
     return [int(run) for run in smallest] if len(smallest) >= LEAST_RUNS else []
 
 
+def _find_smallest(runs: Hashes) -> Hashes:
+    """The `SKETCH_SIZE` smallest different ones; all are sorted only when many of the smallest are equal."""
+    some = 8 * SKETCH_SIZE
+    if len(runs) > some:
+        found = np.unique(np.partition(runs, some)[:some])
+        if len(found) >= SKETCH_SIZE:
+            return found[:SKETCH_SIZE]
+    return np.unique(runs)[:SKETCH_SIZE]
+
+
 def _word_blocks(text: str) -> Iterator[Hashes]:
-    """Checksums of the words, `BLOCK_WORDS` at a time; each block begins with the end of the one before."""
-    words = (match[0] for match in _WORDS.finditer(text))
-    block = np.empty(0, dtype=np.uint64)
-    # Chained maps, which the interpreter runs through without a step of its own for each word.
-    while some := list(islice(words, BLOCK_WORDS)):
-        checksums = map(zlib.crc32, map(str.encode, map(str.lower, some)))
-        block = np.concatenate((block[-(RUN_WORDS - 1) :], np.fromiter(checksums, np.uint64, len(some))))
+    """Checksums of the words, some `BLOCK_CHARS` at a time; each block begins with the end of the one before."""
+    block, start = np.empty(0, dtype=np.uint64), 0
+    while start < len(text):
+        gap = _GAP.search(text, start + BLOCK_CHARS)
+        end = gap.start() if gap else len(text)
+        words = _WORDS.findall(text, start, end)
+        # Chained maps, which run without a step of the interpreter's for each word.
+        checksums = map(zlib.crc32, map(str.encode, map(str.lower, words)))
+        block = np.concatenate((block[-(RUN_WORDS - 1) :], np.fromiter(checksums, np.uint64, len(words))))
         yield block
+        start = end
 
 
 def _hash_runs(words: Hashes) -> Hashes:

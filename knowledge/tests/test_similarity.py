@@ -31,8 +31,8 @@ def test_sketch_does_not_depend_on_the_blocks_it_is_made_in(monkeypatch: pytest.
     whole = make_sketch(text=text_of(WORDS))
     assert len(whole) == len(set(whole)) == 256
     assert whole == sorted(whole)
-    for words in (1, 3, 7, 599, 600):
-        monkeypatch.setattr("knowledge.similarity.BLOCK_WORDS", words)
+    for characters in (1, 3, 7, 599, 5_000):
+        monkeypatch.setattr("knowledge.similarity.BLOCK_CHARS", characters)
         assert make_sketch(text=text_of(WORDS)) == whole
 
 
