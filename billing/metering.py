@@ -191,18 +191,26 @@ async def complete_structured(
 
 
 async def embed_texts(
-    *, payer: Payer, purpose: str, texts: Sequence[str], model: str, dimensions: int
+    *,
+    payer: Payer,
+    purpose: str,
+    texts: Sequence[str],
+    model: str,
+    dimensions: int,
+    input_tokens: int | None = None,
 ) -> EmbeddingResult:
     """Vectors by one request; the caller packs to at most 2,048 texts and 300,000 tokens, 8,192 each.
 
-    Without texts there is no call and nothing to pay.
+    `input_tokens` is what they count, or little more, for a caller who has counted them already. Without texts there is
+    no call and nothing to pay.
     """
     if not texts:
         nothing = numpy.zeros((0, dimensions), dtype=numpy.float32)
         return EmbeddingResult(
             vectors=nothing, usage=Usage(0, 0, 0), cost_usd=Decimal(0), model=model, latency_ms=0, retries=0
         )
-    async with MeteredCall(_plan_embedding(payer=payer, purpose=purpose, texts=texts, model=model)) as call:
+    plan = _plan_embedding(payer=payer, purpose=purpose, texts=texts, model=model, input_tokens=input_tokens)
+    async with MeteredCall(plan) as call:
         vectors = await gateway.request_embeddings(
             texts=texts, model=model, dimensions=dimensions, trace=call.trace
         )
@@ -242,14 +250,15 @@ async def embed_then(
             using.cancel()
 
 
-def _plan_embedding(*, payer: Payer, purpose: str, texts: Sequence[str], model: str) -> CallPlan:
-    return CallPlan(
-        payer=payer,
-        purpose=purpose,
-        model=model,
-        count_input=lambda: sum(count_tokens(text, model=model) for text in texts),
-        max_output_tokens=0,
-    )
+def _plan_embedding(
+    *, payer: Payer, purpose: str, texts: Sequence[str], model: str, input_tokens: int | None = None
+) -> CallPlan:
+    def count_input() -> int:
+        return (
+            sum(count_tokens(text, model=model) for text in texts) if input_tokens is None else input_tokens
+        )
+
+    return CallPlan(payer=payer, purpose=purpose, model=model, count_input=count_input, max_output_tokens=0)
 
 
 async def list_models() -> frozenset[str]:

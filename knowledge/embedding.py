@@ -74,10 +74,12 @@ def find_pending(*, chunks: QuerySet[Chunk], model: EmbeddingModel) -> list[Pend
     ]
 
 
-def fits_one_request(*, passages: Sequence[TextChunk], model: EmbeddingModel) -> bool:
-    """Whether the provider takes all of them at once."""
-    tokens = sum(one.token_count + _prefix_tokens(one.headings, model=model.name) for one in passages)
-    return len(passages) <= MAX_INPUTS and tokens <= MAX_REQUEST_TOKENS
+def find_pending_drafted(*, passages: Sequence[TextChunk], model: EmbeddingModel) -> list[PendingChunk]:
+    """All of these passages, which are stored nowhere yet; `id` is their index."""
+    return [
+        PendingChunk(id=one.index, tokens=one.token_count + _prefix_tokens(one.headings, model=model.name))
+        for one in passages
+    ]
 
 
 def pack_requests(*, pending: Sequence[PendingChunk]) -> Iterator[list[PendingChunk]]:
@@ -145,14 +147,20 @@ def check_vectors(*, vectors: Vectors, count: int, dimensions: int) -> HalfVecto
     return half
 
 
-async def request_vectors(*, texts: Sequence[str], model: EmbeddingModel, payer: Payer) -> HalfVectors:
-    """A checked vector for each text, by one request. Raises MeteredCallError, IngestionError."""
+async def request_vectors(
+    *, texts: Sequence[str], tokens: int, model: EmbeddingModel, payer: Payer
+) -> HalfVectors:
+    """A checked vector for each text, by one request. Raises MeteredCallError, IngestionError.
+
+    `tokens` is what the texts count at most.
+    """
     result = await embed_texts(
         payer=payer,
         purpose=Purpose.DOCUMENT_EMBEDDING,
         texts=texts,
         model=model.name,
         dimensions=model.dimensions,
+        input_tokens=tokens,
     )
     return check_vectors(vectors=result.vectors, count=len(texts), dimensions=model.dimensions)
 
@@ -193,7 +201,8 @@ async def _embed_batch(
     if not chunks:
         return
     texts = [embedded_text(headings=chunk.headings, content=chunk.content) for chunk in chunks]
-    vectors = await request_vectors(texts=texts, model=model, payer=payer)
+    tokens = sum(chunk.tokens for chunk in batch)
+    vectors = await request_vectors(texts=texts, tokens=tokens, model=model, payer=payer)
     await run_in_thread(store_vectors, chunks=chunks, vectors=vectors, model=model, hold=hold)
 
 

@@ -6,35 +6,30 @@ or is large, is written as soon as it is there: the passages in one transaction,
 can die anywhere, and the next attempt goes on where it stopped.
 """
 
-import contextlib
 import logging
-import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 
 from django.conf import settings
 from django.db import OperationalError
 from django.db.models import Exists, OuterRef
 from django_q.exceptions import TimeoutException
 
-from billing.metering import MeteredCallError, Payer
-from billing.tokens import encoding_name_for
+from billing.metering import MeteredCallError
 from cloneai.threads import run_async
-from knowledge.ai_cleaning import clean_with_ai
-from knowledge.chunking import chunk_text, join_pages
-from knowledge.cleaning import clean_pages
+from knowledge.drafting import payer_of, read_draft
 from knowledge.embedding import (
     EmbeddingModel,
     embed_chunks,
     embedded_text,
     find_pending,
-    fits_one_request,
+    find_pending_drafted,
+    pack_requests,
     request_vectors,
 )
 from knowledge.errors import IngestionError, LeaseLost
-from knowledge.extraction import ExtractedPage, ExtractionError, extract_document
+from knowledge.extraction import ExtractionError
 from knowledge.leases import (
     Lease,
     Progress,
@@ -43,7 +38,6 @@ from knowledge.leases import (
     heartbeat,
     lock_document,
     postpone_document,
-    update_document,
 )
 from knowledge.models import MAX_ATTEMPTS, Chunk, Document, Status
 from knowledge.publication import Finished, publish_version
@@ -54,7 +48,6 @@ logger = logging.getLogger(__name__)
 
 TRANSIENT_ERRORS = ("rate_limit", "connection", "timeout")
 BACKOFF = timedelta(seconds=30)
-AI_CLEANED_KINDS = ("pdf", "docx", "txt")  # the others were written as text and hold no layout to mend
 
 
 def ingest_document(*, document_id: uuid.UUID) -> None:
@@ -119,12 +112,14 @@ def _run_stages(*, lease: Lease, progress: Progress) -> None:
     model = EmbeddingModel(name=settings.EMBEDDING_MODEL, dimensions=settings.EMBEDDING_DIMENSIONS)
     finished = None
     if not document.has_passages:  # type: ignore[attr-defined]  # the annotation
-        draft, is_paid_for = _read_draft(document=document, lease=lease, progress=progress)
-        if is_paid_for or not fits_one_request(passages=draft.passages, model=model):
+        draft, is_paid_for = read_draft(document=document, lease=lease, progress=progress)
+        requests = list(pack_requests(pending=find_pending_drafted(passages=draft.passages, model=model)))
+        if is_paid_for or len(requests) > 1:
             keep_draft(lease=lease, document=document, draft=draft)
         else:
+            tokens = sum(one.tokens for one in requests[0])
             finished = _embed_draft(
-                lease=lease, document=document, draft=draft, model=model, progress=progress
+                lease=lease, document=document, draft=draft, tokens=tokens, model=model, progress=progress
             )
         del draft  # up to 50 MB that embedding has no use for
     if finished is None:
@@ -133,92 +128,22 @@ def _run_stages(*, lease: Lease, progress: Progress) -> None:
     enqueue_probes()
 
 
-def _read_draft(*, document: Document, lease: Lease, progress: Progress) -> tuple[Draft, bool]:
-    """The file as passages, and whether somebody was paid for them."""
-    with _local_copy(document=document) as path:
-        extracted = extract_document(path=path, name=document.file_name)
-    warnings = list(extracted.warnings)
-    progress.show(Status.CLEANING, total=len(extracted.pages))
-    pages = clean_pages(pages=extracted.pages, kind=extracted.kind)
-    is_cleaned = is_cleaned_with_ai(document=document, kind=extracted.kind)
-    if is_cleaned:
-        pages = _clean_with_ai(document=document, pages=pages, warnings=warnings, progress=progress)
-    progress.show(Status.CHUNKING, total=len(pages))
-    text = join_pages(pages=pages)
-    passages = chunk_text(
-        document=text,
-        encoding_name=encoding_name_for(settings.EMBEDDING_MODEL),
-        max_tokens=document.clone.chunk_tokens,
-        overlap_tokens=document.clone.chunk_overlap_tokens,
-    )
-    if not passages:
-        update_document(lease=lease, kind=extracted.kind, warnings=warnings)
-        raise IngestionError(
-            code="no_text",
-            message="No text was found in the file. If it is a scan, make it searchable with OCR "
-            "and upload that.",
-        )
-    draft = Draft(kind=extracted.kind, warnings=warnings, pages=pages, text=text, passages=passages)
-    return draft, is_cleaned
-
-
-def is_cleaned_with_ai(*, document: Document, kind: str) -> bool:
-    """Off by the platform's setting, the clone's, the document's, and offline, where the model cannot mend text."""
-    return (
-        settings.DOCUMENT_CLEANING
-        and not settings.AI_OFFLINE
-        and document.clone.is_cleaning_on
-        and document.is_cleaning_on
-        and kind in AI_CLEANED_KINDS
-    )
-
-
-@contextlib.contextmanager
-def _local_copy(*, document: Document) -> Iterator[Path]:
-    """The document's file as a path: itself when the storage is a folder, else a temporary copy."""
-    try:
-        path = document.file.path
-    except NotImplementedError:
-        path = ""
-    if path:
-        yield Path(path)
-        return
-    with tempfile.NamedTemporaryFile(prefix="document-") as copy:
-        with document.file.open("rb") as source:
-            for piece in source.chunks():
-                copy.write(piece)
-        copy.flush()
-        yield Path(copy.name)
-
-
-def _clean_with_ai(
-    *, document: Document, pages: Sequence[ExtractedPage], warnings: list[str], progress: Progress
-) -> tuple[ExtractedPage, ...]:
-    """Mends what layout and recognition broke, window by window; a problem is a warning, never a failure."""
-    cleaned = run_async(
-        clean_with_ai(
-            pages=pages,
-            payer=_payer_of(document),
-            on_progress=lambda done, total: progress.show(Status.CLEANING, done=done, total=total),
-        )
-    )
-    logger.info("Document %s: %d of %d windows cleaned by AI", document.pk, cleaned.accepted, cleaned.windows)
-    if cleaned.problem:
-        warnings.append(
-            f"AI cleaning was incomplete ({cleaned.accepted} of {cleaned.windows} parts; {cleaned.problem}). The rest "
-            "was taken as it was read; retry the document to clean it again."
-        )
-    return cleaned.pages
-
-
 def _embed_draft(
-    *, lease: Lease, document: Document, draft: Draft, model: EmbeddingModel, progress: Progress
+    *,
+    lease: Lease,
+    document: Document,
+    draft: Draft,
+    tokens: int,
+    model: EmbeddingModel,
+    progress: Progress,
 ) -> Finished:
     """Vectors for all passages by one request. If none come, the draft is kept for the next attempt."""
     progress.show(Status.EMBEDDING, total=len(draft.passages))
     texts = [embedded_text(headings=one.headings, content=one.content) for one in draft.passages]
     try:
-        vectors = run_async(request_vectors(texts=texts, model=model, payer=_payer_of(document)))
+        vectors = run_async(
+            request_vectors(texts=texts, tokens=tokens, model=model, payer=payer_of(document))
+        )
     except Exception:
         keep_draft(lease=lease, document=document, draft=draft)
         raise
@@ -245,9 +170,5 @@ def _embed_stored(*, lease: Lease, document: Document, model: EmbeddingModel, pr
         return passages
 
     run_async(
-        embed_chunks(pending=pending, model=model, payer=_payer_of(document), hold=hold, on_progress=report)
+        embed_chunks(pending=pending, model=model, payer=payer_of(document), hold=hold, on_progress=report)
     )
-
-
-def _payer_of(document: Document) -> Payer:
-    return Payer(user_id=document.uploaded_by_id, clone_id=document.clone_id, document_id=document.pk)

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from knowledge.chunking import DocumentText, TextChunk
 from knowledge.extraction import ExtractedPage
 from knowledge.leases import Lease, update_document
-from knowledge.models import Document
+from knowledge.models import Document, Status
 from knowledge.similarity import find_similar, make_sketch
 
 PIECE_CHARS = 2**19
@@ -39,7 +39,9 @@ class Draft:
 def keep_draft(*, lease: Lease, document: Document, draft: Draft) -> None:
     """Write the draft where nobody finds it yet, for this attempt or the next one to go on from. Raises LeaseLost."""
     with transaction.atomic():
-        update_document(lease=lease, **describe_draft(document=document, draft=draft))
+        found = describe_draft(document=document, draft=draft)
+        total = len(draft.passages)
+        update_document(lease=lease, status=Status.EMBEDDING, stage_done=0, stage_total=total, **found)
         write_draft(document=document, draft=draft, is_live=False)
 
 

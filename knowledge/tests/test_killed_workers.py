@@ -62,9 +62,9 @@ while True:
 """
 FEW, ALL = 2, 2048  # passages in a request: several requests for a document, or one
 MOMENTS = (
-    ("knowledge.ingestion.extract_document", "before", FEW),
-    ("knowledge.ingestion.clean_pages", "after", FEW),
-    ("knowledge.ingestion.chunk_text", "after", FEW),
+    ("knowledge.drafting.extract_document", "before", FEW),
+    ("knowledge.drafting.clean_pages", "after", FEW),
+    ("knowledge.drafting.chunk_text", "after", FEW),
     ("knowledge.version_text._write_passages", "after", FEW),  # inside the transaction
     ("knowledge.ingestion.find_pending", "before", FEW),
     ("knowledge.embedding.check_vectors", "before", FEW),  # paid for, not stored
