@@ -86,9 +86,9 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "cloneai",  # before django_q, whose qcluster it extends
     "django_q",
     "pgvector.django",
-    "cloneai",
     "cloneai.local_ai",
     "cloneai.accounts",
     "clones",
@@ -170,7 +170,8 @@ else:
 
 # django-q2: see facts.md. A task is killed after `timeout`; `retry` must outlast every task before it.
 JOB_TIMEOUT_SECONDS = 1800
-JOB_WORKERS = read_int("JOB_WORKERS", 2, maximum=64)
+# Two for each core: while one waits for the provider, another one has it.
+JOB_WORKERS = read_int("JOB_WORKERS", min(2 * (os.cpu_count() or 1), 8), maximum=64)
 Q_CLUSTER = {
     "name": "cloneai",
     "orm": "default",

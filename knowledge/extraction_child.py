@@ -29,6 +29,7 @@ from knowledge.extraction_types import (
 _MEMORY_RESERVE_BYTES = 64 * MEBIBYTE
 _OPEN_FILES = 64
 _PR_SET_PDEATHSIG = 1
+_LIBRARY = ctypes.CDLL(None)  # opened by the server, once
 
 _SMALL_PDF = (
     b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
@@ -79,9 +80,8 @@ def restrict_process(*, limits: ExtractionLimits) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    library = ctypes.CDLL(None)
-    if hasattr(library, "prctl"):
-        library.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if hasattr(_LIBRARY, "prctl"):
+        _LIBRARY.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
 def parse(*, kind: str, limits: ExtractionLimits) -> ExtractedDocument:
