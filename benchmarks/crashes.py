@@ -1,7 +1,8 @@
 """Is anything lost, doubled or paid twice when workers are killed: 100 documents, kill -9 at every stage.
 
 A real django-q2 cluster works while the provider takes its time. At every stage workers are killed, at last the whole
-cluster at once; then a second one is started beside the new one, and all that is left must end.
+cluster at once; then a second one is started beside the new one, and all that is left must end. Some documents are
+large, because the stage is shown twice a second, and a small one is cut into passages in less.
 `DOCUMENTS_COUNT=20` for a shorter run; it takes some minutes, because a lease is 30 seconds.
 """
 
@@ -10,6 +11,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import psutil
 
@@ -24,8 +26,9 @@ from benchmarks.ingestion_setup import (
 )
 
 DOCUMENTS = int(os.environ.get("DOCUMENTS_COUNT", "100"))
+LARGE, LARGE_WORDS = 6, 500_000  # Markdown, which no model cleans
 KILLS_PER_STAGE = 3
-PROVIDER_SECONDS = 0.3
+PROVIDER_SECONDS = 0.8
 LONGEST_RUN_SECONDS = 480
 
 
@@ -36,9 +39,7 @@ def run() -> Result:
         provider.always(Fault(delay_seconds=PROVIDER_SECONDS))
         environment = use_fake_provider(provider.base_url) | {"DOCUMENT_PROBES": "false"}
         clone = make_clone(is_cleaning_on=True)
-        documents = upload_all(
-            clone=clone, files=[make_text(number, words=2_500).encode() for number in range(DOCUMENTS)]
-        )
+        documents = upload_all(clone=clone, **make_files())
         clusters = [start_cluster(environment)]
         started = time.monotonic()
         try:
@@ -58,6 +59,16 @@ def run() -> Result:
             asked=[text for request in provider.requests_to("/embeddings") for text in request.json["input"]],
             requests=len(provider.requests_to("/embeddings")),
         )
+
+
+def make_files() -> dict[str, list[Any]]:
+    """Contents and names; every third document is large, until there are enough of these."""
+    is_large = [number % 3 == 0 and number < 3 * LARGE for number in range(DOCUMENTS)]
+    words = [LARGE_WORDS if large else 2_500 for large in is_large]
+    return {
+        "files": [make_text(number, words=count).encode() for number, count in enumerate(words)],
+        "names": [f"{number}.{'md' if large else 'txt'}" for number, large in enumerate(is_large)],
+    }
 
 
 def kill_at_every_stage(cluster: psutil.Process) -> Counter[str]:
