@@ -27,7 +27,7 @@ from benchmarks.ingestion_setup import (
 
 DOCUMENTS = int(os.environ.get("DOCUMENTS_COUNT", "100"))
 LARGE, LARGE_WORDS = 6, 500_000  # Markdown, which no model cleans
-KILLS_PER_STAGE = 3
+KILLS_PER_STAGE = 3 if DOCUMENTS >= 100 else 1
 PROVIDER_SECONDS = 0.8
 LONGEST_RUN_SECONDS = 480
 
@@ -37,7 +37,8 @@ def run() -> Result:
 
     with FakeProvider() as provider:
         provider.always(Fault(delay_seconds=PROVIDER_SECONDS))
-        environment = use_fake_provider(provider.base_url) | {"DOCUMENT_PROBES": "false"}
+        # Two workers, so that a kill uses up the first attempt of two documents only.
+        environment = use_fake_provider(provider.base_url) | {"DOCUMENT_PROBES": "false", "JOB_WORKERS": "2"}
         clone = make_clone(is_cleaning_on=True)
         documents = upload_all(clone=clone, **make_files())
         clusters = [start_cluster(environment)]
