@@ -1,5 +1,6 @@
 """No page asks the database more often because there is more to show."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -48,6 +49,24 @@ PAGES = [
     (ADMIN, "/admin/"),
     (ADMIN, "/api/billing/costs?group_by=user"),
     (ADMIN, "/api/billing/metrics"),
+    (MEMBER, "/account/memory/"),
+    (MEMBER, "/api/memory"),
+    (EXPERT, "/admin/chat/sessionsummary/insights/"),
+    (EXPERT, "/admin/billing/costrecord/report/?group_by=user"),
+    (EXPERT, "/admin/billing/costrecord/performance/"),
+    (EXPERT, "/admin/chat/knowledgegap/{gap}/change/"),
+    (EXPERT, "/admin/knowledge/document/{document}/change/"),
+    (EXPERT, "/admin/knowledge/document/{document}/text/"),
+    (EXPERT, "/admin/knowledge/document/{document}/passages/"),
+    (EXPERT, "/admin/knowledge/document/add/"),
+    (EXPERT, "/admin/clones/clone/{clone_pk}/change/"),
+    (EXPERT, "/admin/chat/evaluationquestion/clone/{clone_pk}/"),
+    (EXPERT, "/admin/chat/evaluationquestion/run/{run}/"),
+    (REVIEWER, "/admin/chat/chatsession/{session}/change/"),
+    (REVIEWER, "/admin/chat/sessionsummary/{summary}/change/"),
+    (REVIEWER, "/admin/chat/chatsession/receipt/{answer}/"),
+    (REVIEWER, "/admin/billing/costrecord/report/?group_by=clone"),
+    (ADMIN, "/admin/accounts/user/{guest}/change/"),
 ]
 
 
@@ -113,7 +132,8 @@ def log_statements() -> Iterator[list[str]]:
         return execute(sql, params, many, context)
 
     def listen(connection: BaseDatabaseWrapper, **signal: Any) -> None:
-        connection.execute_wrappers.append(note)
+        if note not in connection.execute_wrappers:  # this thread's own may have been opened again
+            connection.execute_wrappers.append(note)
 
     connection_created.connect(listen)
     connection.execute_wrappers.append(note)
@@ -126,7 +146,7 @@ def log_statements() -> Iterator[list[str]]:
 
 def visit(world: World, actor: str, address: str) -> list[str]:
     """The statements of the second visit: the first one fills caches."""
-    for kind in ("session", "citation"):
+    for kind in re.findall(r"{(\w+)}", address):
         address = address.replace(f"{{{kind}}}", world.key(kind, "a"))
     for _visit in range(2):
         with log_statements() as statements:
