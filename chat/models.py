@@ -1,4 +1,4 @@
-"""Conversations: sessions, messages, the sources behind answers, and summaries. Memories and gaps: the files beside."""
+"""Conversations: sessions, messages and the sources behind answers. All else that is kept of them: the files beside."""
 
 import uuid
 from typing import Self
@@ -258,109 +258,6 @@ class Citation(models.Model):
         return reverse("chat:source", kwargs={"citation_id": self.pk})
 
 
-class SummaryType(models.TextChoices):
-    BRIEF = "brief", "Brief"
-    DETAILED = "detailed", "Detailed"
-    ACTION_ITEMS = "action_items", "Action items"
-
-
-class SummaryStatus(models.TextChoices):
-    QUEUED = "queued", "Waiting"
-    RUNNING = "running", "Being written"
-    READY = "ready", "Ready"
-    FAILED = "failed", "Failed"
-
-
-class ReviewState(models.TextChoices):
-    NEW = "new", "New"
-    IN_REVIEW = "in_review", "In review"
-    DONE = "done", "Done"
-
-
-class SessionSummaryQuerySet(models.QuerySet["SessionSummary"]):
-    def visible_to(self, user: User | AnonymousUser) -> Self:
-        return self.filter(session__in=ChatSession.objects.visible_to(user))
-
-    def readable_by_staff(self, user: User | AnonymousUser) -> Self:
-        return Clone.objects.readable_by_staff(user).rows_of(self, path="session__clone")
-
-
-class SessionSummary(models.Model):
-    """What remains of a conversation: text for the member, structured data against a versioned schema."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    session = models.ForeignKey(ChatSession, on_delete=models.CASCADE, related_name="summaries")
-    summary_type = models.CharField(max_length=12, choices=SummaryType, default=SummaryType.DETAILED)
-    status = models.CharField(max_length=8, choices=SummaryStatus, default=SummaryStatus.QUEUED)
-    summary_text = models.TextField(blank=True)
-    structured_data = models.JSONField(default=dict)
-    schema_version = models.PositiveSmallIntegerField(default=1)
-    error_message = models.TextField(blank=True)
-    review_state = models.CharField(max_length=10, choices=ReviewState, default=ReviewState.NEW)
-    review_note = models.TextField(blank=True)
-    assignee = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
-    )
-    done_items = ArrayField(
-        models.PositiveSmallIntegerField(), default=list, blank=True, editable=False
-    )  # numbers, from 0, of the action items that the member has ticked
-    started_at = models.DateTimeField(null=True, editable=False)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    finished_at = models.DateTimeField(null=True, editable=False)
-
-    objects = SessionSummaryQuerySet.as_manager()
-
-    class Meta:
-        verbose_name_plural = "session summaries"
-        ordering = ["-created_at"]
-        indexes = [
-            models.Index(fields=["-created_at"], name="summary_by_moment"),
-            models.Index(fields=["review_state", "status", "assignee"], name="summary_by_review"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.get_summary_type_display()} summary of {self.session}"
-
-
-class AnswerReceiptQuerySet(models.QuerySet["AnswerReceipt"]):
-    def readable_by_staff(self, user: User | AnonymousUser) -> Self:
-        """It holds the prompt, and so the conversation: for those who may read the transcript."""
-        return self.filter(message__session__in=ChatSession.objects.readable_by_staff(user))
-
-
-class AnswerReceipt(models.Model):
-    """How an answer came about, as it was when it was written. Staff only; its costs are the ledger's records.
-
-    `passages` are those found, best first: kept ones and ones below the floor, `number` the one they had in the prompt.
-    `memories` are what was known of the member and told to the model. `claims` are the cited statements and whether
-    their passages bear them out.
-    """
-
-    message = models.OneToOneField(Message, on_delete=models.CASCADE, related_name="receipt")
-    question = models.TextField()
-    query = models.TextField(blank=True)
-    phrasings = ArrayField(models.TextField(), default=list)
-    floor = models.FloatField(default=0.0)
-    is_lexical_only = models.BooleanField(default=False)
-    expansion_cost_usd = models.DecimalField(max_digits=18, decimal_places=10, default=0)
-    passages = models.JSONField(default=list)
-    memories = models.JSONField(default=list)
-    prompt = models.JSONField(default=list)
-    claims = models.JSONField(default=list)
-    timings_ms = models.JSONField(default=dict)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-
-    objects = AnswerReceiptQuerySet.as_manager()
-
-    def __str__(self) -> str:
-        return f"Receipt of {self.message_id}"
-
-    @property
-    def is_rewritten(self) -> bool:
-        """Whether something else than the member's own words was searched for."""
-        return bool(self.query) and " ".join(self.question.split()) != self.query
-
-
 from chat.evaluation_models import (  # noqa: E402  (Django reads an app's models from this module)
     MAX_QUESTION_CHARS as MAX_QUESTION_CHARS,
 )
@@ -368,3 +265,8 @@ from chat.evaluation_models import EvaluationQuestion as EvaluationQuestion  # n
 from chat.evaluation_models import EvaluationResult as EvaluationResult  # noqa: E402
 from chat.evaluation_models import EvaluationRun as EvaluationRun  # noqa: E402
 from chat.evaluation_models import RunStatus as RunStatus  # noqa: E402
+from chat.receipt_models import AnswerReceipt as AnswerReceipt  # noqa: E402
+from chat.summary_models import ReviewState as ReviewState  # noqa: E402
+from chat.summary_models import SessionSummary as SessionSummary  # noqa: E402
+from chat.summary_models import SummaryStatus as SummaryStatus  # noqa: E402
+from chat.summary_models import SummaryType as SummaryType  # noqa: E402
