@@ -89,7 +89,8 @@ def sweep() -> int:
         requeued += _queue_again(document=document)
     if failed or requeued:
         logger.warning("Sweep: %s documents queued again, %s given up", requeued, failed)
-    if Document.objects.unproven().exists():
+    # In the index's order: PostgreSQL would else look for one of what it thinks a third of all rows by reading them.
+    if Document.objects.unproven().order_by("ready_at").values_list("pk").first():
         enqueue_probes()
     return failed + requeued
 

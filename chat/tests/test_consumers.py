@@ -178,10 +178,10 @@ async def test_sources_of_a_running_answer_open(
         pass
     url = re.search(r'href="([^"]+)"', frame["blocks"][0]["html"])[1]  # type: ignore[index]
     citation = await Citation.objects.aget(message=frame["message_id"])
-    assert url == citation.get_absolute_url()
+    assert url == f"{citation.get_absolute_url()}#passage"
     await socket.send(type="stop", message_id=frame["message_id"])
     _, final = await socket.read_answer()
-    assert [source["url"] for source in final["sources"]] == [url]
+    assert [source["url"] for source in final["sources"]] == [citation.get_absolute_url()]
     saved = await Citation.objects.aget(message=frame["message_id"])
     assert saved.pk == citation.pk
     assert saved.focus_start is not None  # known only with the whole answer
