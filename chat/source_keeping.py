@@ -58,7 +58,7 @@ def save_citations(
     documents_of_chunks = dict(chunks.values_list("pk", "document_id"))
     chunkless = [citation for citation in citations if citation.chunk_id not in documents_of_chunks]
     documents = Document.objects.filter(pk__in=[citation.document_id for citation in chunkless]).order_by()
-    document_ids = set(documents.values_list("pk", flat=True)) if chunkless else set()
+    document_ids = set(documents.values_list("pk", flat=True))  # no query where all have one
     for citation in chunkless:
         citation.chunk = None
         if citation.document_id not in document_ids:

@@ -82,7 +82,7 @@ def save_question(*, session: ChatSession, content: str, client_message_id: UUID
     content = check_question(clone=session.clone, content=content)
     with transaction.atomic():
         session = _lock_session(session.pk)
-        if session.is_ended or _has_running_or(session, client_message_id):
+        if session.is_ended or _is_anything_in_the_way(session, client_message_id):
             if client_message_id is not None and (known := _find_turn(session, client_message_id)):
                 return known
             _refuse_when_closed_or_running(session)
@@ -141,7 +141,7 @@ def _lock_session(session_id: UUID) -> ChatSession:
     return session
 
 
-def _has_running_or(session: ChatSession, client_message_id: UUID | None) -> bool:
+def _is_anything_in_the_way(session: ChatSession, client_message_id: UUID | None) -> bool:
     """Whether something may be in a new turn's way: one question for what is nearly always not so."""
     in_the_way = Q(status=MessageStatus.STREAMING)
     if client_message_id is not None:

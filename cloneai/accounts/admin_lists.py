@@ -29,14 +29,18 @@ class BoundedPaginator(Paginator[Any]):
 
     @cached_property
     def _counted(self) -> int:
-        rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]
-        return rows.order_by()[: MOST_COUNTED + 1].count()
+        return _count_just_beyond(self.object_list)  # type: ignore[arg-type]
 
 
 def count_most(rows: QuerySet[Any]) -> str:
     """How many there are, for people; "10,000+" beyond `MOST_COUNTED`."""
-    counted = rows.order_by()[: MOST_COUNTED + 1].count()
+    counted = _count_just_beyond(rows)
     return f"{MOST_COUNTED:,}+" if counted > MOST_COUNTED else f"{counted:,}"
+
+
+def _count_just_beyond(rows: QuerySet[Any]) -> int:
+    """At most one more than `MOST_COUNTED`, which tells that there are more."""
+    return rows.order_by()[: MOST_COUNTED + 1].count()
 
 
 def list_distinct(*, model: type[Model], column: str) -> list[Any]:
