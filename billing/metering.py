@@ -248,6 +248,7 @@ async def embed_then(
             return await using
         finally:
             using.cancel()
+            await asyncio.gather(using, return_exceptions=True)
 
 
 def _plan_embedding(

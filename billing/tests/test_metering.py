@@ -365,15 +365,18 @@ def test_vector_that_cannot_be_settled_is_not_used_to_the_end(provider: FakeProv
         try:
             await asyncio.sleep(30)
         except asyncio.CancelledError:
-            heard.append("cancelled")
+            await asyncio.sleep(0.05)
+            heard.append("use ended")
             raise
 
-    with (
-        patch("billing.metered_call._settle_call", side_effect=DatabaseError),
-        pytest.raises(DatabaseError),
-    ):
-        asyncio.run(embed_then_use(use))
-    assert heard == ["cancelled"]
+    async def embed() -> None:
+        with pytest.raises(DatabaseError):
+            await embed_then_use(use)
+        heard.append("embed_then returned")
+
+    with patch("billing.metered_call._settle_call", side_effect=DatabaseError):
+        asyncio.run(embed())
+    assert heard == ["use ended", "embed_then returned"]
 
 
 def test_event_without_choices_is_no_fault(provider: FakeProvider) -> None:
