@@ -1,14 +1,13 @@
 """The socket of one open conversation: takes orders, shows frames. It owns nothing; turns go on without it.
 
-Frames of an answer are forwarded only in the order of their `seq`. A gap (a late join, a dropped layer message, a
-`resume`) is closed by asking the writer, or for a finished answer the database, to replay what is missing.
+Frames of an answer are forwarded in their order, as `FrameSequence` judges them. A gap (a late join, a dropped layer
+message, a `resume`) is closed by asking the writer, or for a finished answer the database, for what is missing.
 """
 
 import asyncio
 import json
 import logging
 import time
-from collections import Counter, deque
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -18,6 +17,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError
 from django.utils import timezone
 
+from chat.frame_sequence import FrameSequence, Verdict
 from chat.frames import (
     Frame,
     error_frame,
@@ -39,6 +39,7 @@ from chat.orders import (
     parse_order,
 )
 from chat.socket_access import Access, check_access, find_answer, open_session
+from chat.socket_limits import TOO_MANY, FrameRate, SocketPlaces
 from chat.socket_watch import Watched, watch_of_this_loop
 from chat.streaming import LAYER_ERRORS, send_to_session, send_to_writer, spawn
 from chat.turn_records import STALE_AFTER, interrupt_stale_answers
@@ -48,16 +49,14 @@ from cloneai.threads import run_in_thread
 
 logger = logging.getLogger(__name__)
 
-NOT_LOGGED_IN, UNKNOWN_SESSION, IDLE, TOO_MANY = 4401, 4404, 4408, 4429
+NOT_LOGGED_IN, UNKNOWN_SESSION, IDLE = 4401, 4404, 4408
 TOO_BIG, AWAY = 4413, 4503  # a server may send 1000 and 3000 to 4999 only
 MAX_FRAME_BYTES = 64 * 1024
-MAX_FRAMES, FRAMES_WINDOW_SECONDS = 40, 10.0
-MAX_SOCKETS_PER_USER = 20
 RECHECK_SECONDS = 15.0
 IDLE_SECONDS = 60 * 60.0
 LATE_JOIN_SECONDS = 0.5  # so long a socket that comes into a running answer may say what it has seen of it
 
-_sockets_of_user: Counter[int] = Counter()
+_places_of_people = SocketPlaces()
 
 
 class UnknownSocket(AsyncWebsocketConsumer):
@@ -69,13 +68,13 @@ class UnknownSocket(AsyncWebsocketConsumer):
 
 def count_sockets() -> int:
     """Open sockets of this process."""
-    return _sockets_of_user.total()
+    return _places_of_people.total()
 
 
 class ChatConsumer(AsyncWebsocketConsumer):
     """See `contracts.md` for frames and close codes."""
 
-    is_counted = is_flooded = False
+    has_place = is_flooded = False
     watched: Watched | None = None
     checker: asyncio.Task[Any] | None = None
 
@@ -102,11 +101,8 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         self.must_recheck = asyncio.Event()
-        self.expected_seq: dict[str, int] = {}
-        self.replay_pending: set[str] = set()
-        self.joining: set[str] = set()
-        self.recent_frames: deque[float] = deque(maxlen=MAX_FRAMES)
-        self.last_frame_at = time.monotonic()
+        self.sequence = FrameSequence()
+        self.rate = FrameRate()
         self.session_id: UUID = self.scope["url_route"]["kwargs"]["session_id"]
         user = self.scope["user"]
         if not user.is_authenticated or not user.is_active:
@@ -114,12 +110,11 @@ class ChatConsumer(AsyncWebsocketConsumer):
             return
         note_user(user.pk)
         self.user = user
-        if _sockets_of_user[user.pk] >= MAX_SOCKETS_PER_USER:  # before the database is asked for more
+        self.has_place = _places_of_people.take(user.pk)
+        if not self.has_place:  # before the database is asked for more
             await self.accept()
             await self.close(code=TOO_MANY)
             return
-        _sockets_of_user[user.pk] += 1
-        self.is_counted = True
         session = await run_in_thread(open_session, session_id=self.session_id, user=user)
         await self.accept()
         if session is None:
@@ -150,21 +145,16 @@ class ChatConsumer(AsyncWebsocketConsumer):
         if self.watched is not None:
             watch_of_this_loop().remove(self.watched)
             self.watched = None
-        if self.is_counted:
-            self.is_counted = False
-            _sockets_of_user[self.user.pk] -= 1
-            if not _sockets_of_user[self.user.pk]:
-                del _sockets_of_user[self.user.pk]
+        if self.has_place:
+            self.has_place = False
+            _places_of_people.give_back(self.user.pk)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        now = time.monotonic()
-        self.last_frame_at = now
-        if len(self.recent_frames) == MAX_FRAMES and now - self.recent_frames[0] < FRAMES_WINDOW_SECONDS:
+        if not self.rate.allows_another():
             if not self.is_flooded:  # what was read with the frame too many still arrives
                 self.is_flooded = True
                 await self.close(code=TOO_MANY)
             return
-        self.recent_frames.append(now)
         if text_data is None or len(text_data) > MAX_FRAME_BYTES or len(text_data.encode()) > MAX_FRAME_BYTES:
             await self.close(code=TOO_BIG)
             return
@@ -213,74 +203,63 @@ class ChatConsumer(AsyncWebsocketConsumer):
         if answer is None:
             await self._refuse("not_found", "There is no such answer in this conversation.")
             return
-        self.joining.discard(str(answer_id))
-        self.expected_seq[str(answer_id)] = after_seq + 1
+        self.sequence.start_after(after_seq, answer_id=str(answer_id), is_replay_asked=answer.is_running)
         if after_seq < 0:
             await self._send(start_frame(answer_id=answer_id, reply_to=answer.reply_to_id))
         if answer.is_running:
-            if (
-                answer.heartbeat_at is not None
-            ):  # should nobody write it, its reader is told as soon as that is sure
-                sure_at = answer.heartbeat_at + STALE_AFTER
-                wait_seconds = max(0.0, (sure_at - timezone.now()).total_seconds()) + 0.1
-                asyncio.get_running_loop().call_later(wait_seconds, self.must_recheck.set)
-            await self._ask_for_replay(str(answer_id))
+            self._recheck_when_stale(answer)
+            await self._ask_for_replay(answer_id=answer_id, after_seq=after_seq)
             return
         for missed in await run_in_thread(missed_frames, answer=answer, after_seq=after_seq):
             await self._forward(missed)
         await self._forward(await run_in_thread(final_frame, answer))
 
-    async def _ask_for_replay(self, answer_id: str) -> None:
-        self.replay_pending.add(answer_id)
-        order = {
-            "type": "answer.replay",
-            "after_seq": self.expected_seq[answer_id] - 1,
-            "channel": self.channel_name,
-        }
-        await send_to_writer(answer_id=UUID(answer_id), order=order)
+    def _recheck_when_stale(self, answer: Message) -> None:
+        """Should nobody write the answer, its reader is told as soon as that is sure."""
+        if answer.heartbeat_at is not None:
+            sure_at = answer.heartbeat_at + STALE_AFTER
+            wait_seconds = max(0.0, (sure_at - timezone.now()).total_seconds()) + 0.1
+            asyncio.get_running_loop().call_later(wait_seconds, self.must_recheck.set)
+
+    async def _ask_for_replay(self, *, answer_id: UUID, after_seq: int) -> None:
+        order = {"type": "answer.replay", "after_seq": after_seq, "channel": self.channel_name}
+        await send_to_writer(answer_id=answer_id, order=order)
 
     async def turn_frame(self, event: dict[str, Any]) -> None:
         """A live frame from the channel layer."""
         await self._forward(event["frame"])
 
     async def turn_replay(self, event: dict[str, Any]) -> None:
-        """Frames that this socket asked the writer for."""
+        """Frames of one answer that this socket asked the writer for."""
         for frame in event["frames"]:
-            self.replay_pending.discard(frame["message_id"])
+            self.sequence.note_replay(answer_id=frame["message_id"])
             await self._forward(frame)
 
     async def _forward(self, frame: Frame) -> None:
-        """Sends a frame unless it was sent before; asks for a replay when frames are missing before it."""
+        """Sends a frame when it is its turn, and sees to those that are missing before it."""
         if frame["type"] != "ai_response_chunk":
             await self._send(frame)
             return
-        answer_id, seq = frame["message_id"], frame["seq"]
-        if answer_id in self.joining:
-            return
-        if seq > 0 and answer_id not in self.expected_seq:
-            self.joining.add(answer_id)
-            spawn(self._join(answer_id))
-            return
-        expected = self.expected_seq.get(answer_id, 0)
-        if seq < expected and not frame["is_complete"]:  # a dead writer's end may lie behind what was shown
-            return
-        if seq > expected:
-            self.expected_seq[answer_id] = expected
-            if frame["is_complete"]:  # the writer is gone, so the database has everything
-                await self._resume(answer_id=UUID(answer_id), after_seq=expected - 1)
-            elif answer_id not in self.replay_pending:
-                await self._ask_for_replay(answer_id)
-            return
-        self.replay_pending.discard(answer_id)
-        self.expected_seq[answer_id] = seq + 1
-        await self._send(frame)
-        if frame["is_complete"]:
-            del self.expected_seq[answer_id]
+        answer_id: str = frame["message_id"]
+        verdict = self.sequence.judge(answer_id=answer_id, seq=frame["seq"], is_complete=frame["is_complete"])
+        match verdict:
+            case Verdict.SEND:
+                await self._send(frame)
+            case Verdict.DROP:
+                pass
+            case Verdict.AWAIT_READER:
+                spawn(self._join(answer_id))
+            case Verdict.ASK_WRITER:
+                after_seq = self.sequence.last_seq(answer_id=answer_id)
+                await self._ask_for_replay(answer_id=UUID(answer_id), after_seq=after_seq)
+            case Verdict.READ_STORED:
+                after_seq = self.sequence.last_seq(answer_id=answer_id)
+                await self._resume(answer_id=UUID(answer_id), after_seq=after_seq)
 
     async def _join(self, answer_id: str) -> None:
         """Shows a running answer from its beginning, unless its reader says meanwhile what they have seen of it."""
         await asyncio.sleep(LATE_JOIN_SECONDS)
-        if answer_id in self.joining and self.watched is not None:
+        if self.sequence.is_reader_awaited(answer_id=answer_id) and self.watched is not None:
             with suppress(DatabaseError):  # its reader will ask
                 await self._resume(answer_id=UUID(answer_id), after_seq=-1)
 
@@ -295,7 +274,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
             try:
                 if not await self._has_access():
                     return
-                if time.monotonic() - self.last_frame_at > IDLE_SECONDS:
+                if time.monotonic() - self.rate.last_at > IDLE_SECONDS:
                     await self.close(code=IDLE)
                     return
                 for answer in await run_in_thread(interrupt_stale_answers, session_id=self.session_id):

@@ -19,9 +19,8 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.sessions import CookieMiddleware, SessionMiddleware
 
 from billing.metering import load_client
-from chat.consumers import TOO_MANY
 from chat.routing import websocket_urlpatterns
-from chat.socket_limits import LimitedSockets
+from chat.socket_limits import TOO_MANY, LimitedSockets
 from chat.streaming import interrupt_running_answers
 from cloneai import daphne_requests
 from cloneai.edge import LimitedBodies, RecordedRequests

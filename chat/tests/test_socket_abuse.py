@@ -13,8 +13,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
-from chat.consumers import MAX_SOCKETS_PER_USER
 from chat.models import ChatSession
+from chat.socket_limits import MAX_SOCKETS_PER_USER
 from chat.tests.live import find_free_port, start_web, stop
 from cloneai.accounts.models import User
 
