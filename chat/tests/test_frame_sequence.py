@@ -47,6 +47,16 @@ def test_the_writer_is_asked_again_when_the_next_frames_are_missing_too():
     assert sequence.last_seq(answer_id="a") == 1
 
 
+def test_the_writer_is_asked_again_when_a_frame_came_without_the_replay():
+    sequence = FrameSequence()
+    judge(sequence, 0)
+    assert [judge(sequence, seq) for seq in (2, 1, 3)] == [
+        Verdict.ASK_WRITER,
+        Verdict.SEND,
+        Verdict.ASK_WRITER,
+    ]
+
+
 def test_what_is_missing_before_the_last_frame_is_read_from_the_database():
     sequence = FrameSequence()
     judge(sequence, 0)
