@@ -38,6 +38,10 @@ class Status(models.TextChoices):
 
 
 FINAL_STATUSES = (Status.READY, Status.FAILED)
+FAULTS_OF_FILE = (
+    "corrupt", "empty_file", "encrypted", "no_text", "too_complex", "too_large", "too_many_pages", "type_mismatch",
+    "unsafe_xml", "unsupported_type", "zip_bomb",
+)  # fmt: skip
 
 
 def storage_path(document: "Document", file_name: str) -> str:
@@ -157,6 +161,11 @@ class Document(models.Model):
     @property
     def is_final(self) -> bool:
         return self.status in FINAL_STATUSES
+
+    @property
+    def needs_other_file(self) -> bool:
+        """It failed for what the file is, so that reading the same file again cannot help."""
+        return self.status == Status.FAILED and self.error_code in FAULTS_OF_FILE
 
 
 class DocumentPage(models.Model):

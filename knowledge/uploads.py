@@ -7,8 +7,6 @@ transaction, files are removed after the commit that makes them superfluous. Siz
 import errno
 import hashlib
 import logging
-import re
-import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -24,6 +22,7 @@ from django_q.tasks import async_task
 from cloneai.accounts.models import User
 from clones.models import Clone
 from knowledge.errors import UploadRefused
+from knowledge.file_names import clean_line, make_safe_name, suffix_of, title_from
 from knowledge.models import (
     Chunk,
     ChunkEmbedding,
@@ -46,6 +45,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+FAULTS_OF_NAME = ("type_mismatch", "unsupported_type")
 JOB = "knowledge.tasks.ingest"
 PROBE_JOB = "knowledge.tasks.probe_ready"
 
@@ -59,13 +59,25 @@ def create_document(
     uploaded_by: User | None,
     is_cleaning_on: bool = True,
 ) -> Document:
-    """Store an upload and queue its ingestion. Raises UploadRefused and then stores nothing."""
+    """Store an upload and queue its ingestion. Raises UploadRefused and then stores nothing.
+
+    A file that failed for its name alone, and comes again under another one, is that document's correction.
+    """
     sha256, size_bytes = _inspect(file=file)
-    _refuse_duplicate(clone=clone, sha256=sha256)
     safe_name = make_safe_name(name=file_name)
+    title = clean_line(text=title)[:200] or title_from(file_name=safe_name)
+    misnamed = _find_misnamed(clone=clone, sha256=sha256, file_name=safe_name)
+    if misnamed:
+        with transaction.atomic():
+            misnamed.title, misnamed.is_cleaning_on = title, is_cleaning_on
+            misnamed.save(update_fields=["title", "is_cleaning_on"])
+            return replace_document(
+                document=misnamed, file=file, file_name=safe_name, uploaded_by=uploaded_by
+            )
+    _refuse_duplicate(clone=clone, sha256=sha256)
     document = Document(
         clone=clone,
-        title=_clean_line(title)[:200] or title_from(file_name=safe_name),
+        title=title,
         file_name=safe_name,
         size_bytes=size_bytes,
         sha256=sha256,
@@ -85,7 +97,8 @@ def replace_document(
     sha256, size_bytes = _inspect(file=file)
     with transaction.atomic():
         current = Document.objects.select_for_update().get(pk=document.pk)
-        _refuse_duplicate(clone=current.clone, sha256=sha256)
+        if not (current.status == Status.FAILED and current.sha256 == sha256):  # the same again, say renamed
+            _refuse_duplicate(clone=current.clone, sha256=sha256)
         superseded = "" if current.file.name == current.live_file else current.file.name
         _discard_unfinished(document=current)
         current.file_name = make_safe_name(name=file_name)
@@ -147,29 +160,6 @@ def enqueue_probes() -> None:
         async_task(PROBE_JOB, task_name="probe ready documents", save=False)
 
 
-def make_safe_name(*, name: str) -> str:
-    """A file name for display: no folders, control, direction or other invisible characters, at most 255
-    long.
-    """
-    base = _clean_line(re.split(r"[/\\]", name)[-1]).strip(". ")
-    if len(base) > 255:
-        stem, dot, suffix = base.rpartition(".")
-        base = f"{stem[: 254 - len(suffix)]}.{suffix}" if dot and len(suffix) <= 10 else base[:255]
-    return base or "document"
-
-
-def title_from(*, file_name: str) -> str:
-    """A readable title from a file name: `my-first_guide.pdf` -> `My first guide`."""
-    stem = file_name.rpartition(".")[0] or file_name
-    words = re.sub(r"[\s_-]+", " ", stem).strip() or file_name
-    return (words[:1].upper() + words[1:])[:200]
-
-
-def _clean_line(text: str) -> str:
-    visible = (" " if character.isspace() else character for character in text)
-    return " ".join("".join(c for c in visible if unicodedata.category(c)[0] != "C").split())
-
-
 def _inspect(*, file: File[bytes]) -> tuple[str, int]:
     """The upload's SHA-256 and size, read once in pieces; refuses what is empty or too large."""
     limit = settings.MAX_UPLOAD_BYTES
@@ -200,12 +190,25 @@ def _inspect(*, file: File[bytes]) -> tuple[str, int]:
 def _refuse_duplicate(*, clone: Clone, sha256: str) -> None:
     existing = Document.objects.filter(clone=clone, sha256=sha256).first()
     if existing:
-        cure = "Retry that one instead" if existing.status == Status.FAILED else "There is nothing to do"
+        if existing.needs_other_file:
+            cure = "It could not be read: open that one for the reason, and upload a mended file"
+        else:
+            cure = "Retry that one instead" if existing.status == Status.FAILED else "There is nothing to do"
         raise UploadRefused(
             code="duplicate",
             message=f"This clone already has this file: “{existing.title}”. {cure}.",
             existing=existing,
         )
+
+
+def _find_misnamed(*, clone: Clone, sha256: str, file_name: str) -> Document | None:
+    """The document that has these bytes and failed because its name says another type than `file_name` does."""
+    failed = Document.objects.filter(
+        clone=clone, sha256=sha256, status=Status.FAILED, error_code__in=FAULTS_OF_NAME
+    ).first()
+    return (
+        failed if failed and suffix_of(file_name=failed.file_name) != suffix_of(file_name=file_name) else None
+    )
 
 
 def _store(*, document: Document, file: File[bytes]) -> None:

@@ -18,16 +18,15 @@ from chat.tests.live import run_web
 from cloneai.accounts.models import ApiKey
 from clones.deletion import delete_clone
 from clones.models import Clone
+from knowledge.file_names import make_safe_name, title_from
 from knowledge.models import Document, Status
-from knowledge.tests.conftest import SLEEP, store, stored_files
+from knowledge.tests.conftest import SLEEP, ingest, store, stored_files
 from knowledge.uploads import (
     UploadRefused,
     create_document,
     delete_document,
-    make_safe_name,
     replace_document,
     retry_document,
-    title_from,
 )
 
 
@@ -57,6 +56,33 @@ def test_same_bytes_are_refused_once_per_clone(clone: Clone, other_clone: Clone,
     assert (refusal.value.code, refusal.value.existing) == ("duplicate", first)
     store(clone=other_clone, text=SLEEP)
     assert Document.objects.count() == len(stored_files(media)) == OrmQ.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("name", ["sleep.pdf", "sleep.csv"])
+def test_file_that_failed_for_its_name_is_mended_by_uploading_it_renamed(clone: Clone, media, name: str):
+    failed = ingest(store(clone=clone, text=SLEEP, name=name))
+    assert failed.error_code in ("type_mismatch", "unsupported_type")
+    renamed = store(clone=clone, text=SLEEP, name="good-sleep.txt")
+    assert (renamed.pk, renamed.file_name, renamed.title) == (failed.pk, "good-sleep.txt", "Good sleep")
+    assert ingest(renamed).status == Status.READY
+
+
+@pytest.mark.django_db(transaction=True)
+def test_file_that_failed_for_its_name_is_mended_by_replacing_it_with_itself_renamed(clone: Clone, media):
+    failed = ingest(store(clone=clone, text=SLEEP, name="sleep.pdf"))
+    replace_document(
+        document=failed, file=ContentFile(SLEEP.encode(), name="sleep.txt"), file_name="sleep.txt"
+    )
+    assert ingest(failed).status == Status.READY
+
+
+@pytest.mark.django_db(transaction=True)
+def test_duplicate_of_a_file_that_cannot_be_read_is_not_advised_to_be_retried(clone: Clone, media):
+    failed = ingest(store(clone=clone, text="  \n ", name="blanks.txt"))
+    assert failed.error_code == "no_text"
+    with pytest.raises(UploadRefused, match="could not be read: open that one for the reason"):
+        store(clone=clone, text="  \n ", name="blanks.md")
 
 
 def test_empty_file_is_refused_and_leaves_nothing(clone: Clone, media):
