@@ -7,160 +7,40 @@ message, a `resume`) is closed by asking the writer, or for a finished answer th
 import asyncio
 import json
 import logging
-import time
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
-from channels.consumer import get_handler_name
-from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError
 from django.utils import timezone
 
 from chat.frame_sequence import FrameSequence, Verdict
-from chat.frames import (
-    Frame,
-    error_frame,
-    final_frame,
-    missed_frames,
-    session_group,
-    start_frame,
-    user_message_frame,
-)
+from chat.frames import Frame, error_frame, final_frame, missed_frames, start_frame, user_message_frame
 from chat.models import Message
-from chat.orders import (
-    Edit,
-    Order,
-    Regenerate,
-    Resume,
-    SendMessage,
-    Stop,
-    UnknownOrder,
-    parse_order,
-)
-from chat.socket_access import Access, check_access, find_answer, open_session
-from chat.socket_limits import TOO_MANY, FrameRate, SocketPlaces
-from chat.socket_watch import Watched, watch_of_this_loop
-from chat.streaming import LAYER_ERRORS, send_to_session, send_to_writer, spawn
-from chat.turn_records import STALE_AFTER, interrupt_stale_answers
+from chat.orders import Edit, Order, Regenerate, Resume, SendMessage, Stop, UnknownOrder, parse_order
+from chat.socket_access import find_answer
+from chat.socket_guard import GuardedSocket
+from chat.streaming import send_to_writer, spawn
+from chat.turn_records import STALE_AFTER
 from chat.turns import TurnRefused, edit_message, regenerate_answer, start_turn, stop_answer
-from cloneai.logs import note_user
 from cloneai.threads import run_in_thread
 
 logger = logging.getLogger(__name__)
 
-NOT_LOGGED_IN, UNKNOWN_SESSION, IDLE = 4401, 4404, 4408
-TOO_BIG, AWAY = 4413, 4503  # a server may send 1000 and 3000 to 4999 only
-MAX_FRAME_BYTES = 64 * 1024
-RECHECK_SECONDS = 15.0
-IDLE_SECONDS = 60 * 60.0
 LATE_JOIN_SECONDS = 0.5  # so long a socket that comes into a running answer may say what it has seen of it
 
-_places_of_people = SocketPlaces()
 
-
-class UnknownSocket(AsyncWebsocketConsumer):
-    """Whatever is no conversation: refused before accept."""
-
-    async def connect(self) -> None:
-        await self.close(code=UNKNOWN_SESSION)
-
-
-def count_sockets() -> int:
-    """Open sockets of this process."""
-    return _places_of_people.total()
-
-
-class ChatConsumer(AsyncWebsocketConsumer):
+class ChatConsumer(GuardedSocket):
     """See `contracts.md` for frames and close codes."""
 
-    has_place = is_flooded = False
-    watched: Watched | None = None
-    checker: asyncio.Task[Any] | None = None
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """While Redis or the database is away the socket ends, and its browser comes back until they are there.
-
-        Its place is given back however it ends: after an error nobody calls `disconnect`.
-        """
-        try:
-            await super().__call__(scope, receive, send)
-        except (DatabaseError, *LAYER_ERRORS) as error:
-            logger.warning("A socket ends, for its browser to come back: %s", error)
-            await self.close(code=AWAY)
-        finally:
-            self._leave()
-
-    async def dispatch(self, message: dict[str, Any]) -> None:
-        """As Channels' own, without closing old connections of the one thread that all of Django's async code shares.
-
-        This consumer asks the database in threads that give their connection back; a wait for the shared one at every
-        frame would have all sockets queue up behind each other.
-        """
-        await getattr(self, get_handler_name(message))(message)
-
     async def connect(self) -> None:
-        self.must_recheck = asyncio.Event()
         self.sequence = FrameSequence()
-        self.rate = FrameRate()
-        self.session_id: UUID = self.scope["url_route"]["kwargs"]["session_id"]
-        user = self.scope["user"]
-        if not user.is_authenticated or not user.is_active:
-            await self.close(code=NOT_LOGGED_IN)
-            return
-        note_user(user.pk)
-        self.user = user
-        self.has_place = _places_of_people.take(user.pk)
-        if not self.has_place:  # before the database is asked for more
-            await self.accept()
-            await self.close(code=TOO_MANY)
-            return
-        session = await run_in_thread(open_session, session_id=self.session_id, user=user)
-        await self.accept()
-        if session is None:
-            await self.close(code=UNKNOWN_SESSION)
-            return
-        self.session = session
-        await self.channel_layer.group_add(session_group(self.session_id), self.channel_name)
-        self.watched = Watched(
-            user_id=user.pk,
-            password=user.password,
-            login_key=self.scope["session"].session_key,
-            wake=self.must_recheck.set,
-        )
-        watch_of_this_loop().add(self.watched)
-        self.checker = spawn(self._recheck())
+        await super().connect()
 
-    async def disconnect(self, code: int) -> None:
-        was_watched = self.watched is not None
-        self._leave()
-        if was_watched:
-            with suppress(*LAYER_ERRORS):  # Redis forgets the channel by itself
-                await self.channel_layer.group_discard(session_group(self.session_id), self.channel_name)
-
-    def _leave(self) -> None:
-        """Forgets the socket; a second call does nothing."""
-        if self.checker is not None:
-            self.checker.cancel()
-        if self.watched is not None:
-            watch_of_this_loop().remove(self.watched)
-            self.watched = None
-        if self.has_place:
-            self.has_place = False
-            _places_of_people.give_back(self.user.pk)
-
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        if not self.rate.allows_another():
-            if not self.is_flooded:  # what was read with the frame too many still arrives
-                self.is_flooded = True
-                await self.close(code=TOO_MANY)
-            return
-        if text_data is None or len(text_data) > MAX_FRAME_BYTES or len(text_data.encode()) > MAX_FRAME_BYTES:
-            await self.close(code=TOO_BIG)
-            return
+    async def receive_text(self, text: str) -> None:
         try:
-            order = parse_order(text_data)
-            if not await self._has_access():
+            order = parse_order(text)
+            if not await self.has_access():
                 return
             await self._carry_out(order)
         except UnknownOrder as error:
@@ -262,41 +142,6 @@ class ChatConsumer(AsyncWebsocketConsumer):
         if self.sequence.is_reader_awaited(answer_id=answer_id) and self.watched is not None:
             with suppress(DatabaseError):  # its reader will ask
                 await self._resume(answer_id=UUID(answer_id), after_seq=-1)
-
-    async def _recheck(self) -> None:
-        """Ends the socket at once after a logout or a deactivation, within `RECHECK_SECONDS` of a lost permission, or
-        when idle.
-        """
-        while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.must_recheck.wait(), RECHECK_SECONDS)
-            self.must_recheck.clear()
-            try:
-                if not await self._has_access():
-                    return
-                if time.monotonic() - self.rate.last_at > IDLE_SECONDS:
-                    await self.close(code=IDLE)
-                    return
-                for answer in await run_in_thread(interrupt_stale_answers, session_id=self.session_id):
-                    await send_to_session(
-                        session_id=self.session_id, frame=await run_in_thread(final_frame, answer)
-                    )
-            except DatabaseError as error:  # this task must outlive it, or nobody would look again
-                logger.warning("A socket is looked at later: %s", error)
-                await asyncio.sleep(1)
-                self.must_recheck.set()
-
-    async def _has_access(self) -> bool:
-        """Whether the person may still be here. Closes the socket when not."""
-        access = await run_in_thread(
-            check_access,
-            session_id=self.session_id,
-            user=self.user,
-            login_key=self.scope["session"].session_key,
-        )
-        if access is not Access.GRANTED:
-            await self.close(code=NOT_LOGGED_IN if access is Access.LOGIN_LOST else UNKNOWN_SESSION)
-        return access is Access.GRANTED
 
     async def _refuse(self, error_type: str, message: str, retry_after: int | None = None) -> None:
         await self._send(error_frame(error_type=error_type, message=message, retry_after=retry_after))

@@ -23,8 +23,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from billing.models import PLATFORM_OWNER_ID, CostRecord, Outcome, Purpose, Scope, SpendAccount, utc_today
-from chat.consumers import count_sockets
 from chat.models import Message, MessageStatus, Role
+from chat.socket_guard import count_sockets
 from cloneai.accounts.models import User
 from cloneai.edge import answers_counted
 from cloneai.health import describe_queue

@@ -15,8 +15,8 @@ from django.utils import timezone
 from billing.ledger import CallPlan, reserve
 from billing.metering import Payer
 from billing.models import CostRecord, Outcome, Purpose, Reservation, ReservationState
-from chat.consumers import count_sockets
 from chat.models import ChatSession, Citation, Message, MessageStatus
+from chat.socket_guard import count_sockets
 from chat.socket_watch import watch_of_this_loop
 from chat.turn_records import STALE_AFTER
 from cloneai.accounts.models import User
@@ -379,7 +379,7 @@ async def test_reader_who_comes_back_is_told_of_a_dead_writer_as_soon_as_it_is_s
     session: ChatSession, member: User, open_socket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And not at the next of the looks that every socket takes now and then."""
-    monkeypatch.setattr("chat.consumers.RECHECK_SECONDS", 3600.0)
+    monkeypatch.setattr("chat.socket_guard.RECHECK_SECONDS", 3600.0)
     question = await session.messages.acreate(role="user", content="Why?")
     answer = await session.messages.acreate(
         role="assistant", reply_to=question, content="Because", chunk_ends=[7], status=MessageStatus.STREAMING,
@@ -441,7 +441,7 @@ async def test_unknown_socket_addresses_are_refused_before_accept(member: User, 
 async def test_a_new_password_ends_the_sockets_of_the_old_one(
     session: ChatSession, member: User, open_socket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chat.consumers.RECHECK_SECONDS", 0.1)
+    monkeypatch.setattr("chat.socket_guard.RECHECK_SECONDS", 0.1)
     socket = await open_socket(member, session.pk)
     member.set_password("another good password")
     await member.asave()

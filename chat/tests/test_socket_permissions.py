@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-import chat.consumers
+import chat.socket_guard
 import chat.socket_watch
 from chat.models import ChatSession
 from cloneai.accounts.models import User
@@ -18,8 +18,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def quick_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A quarter of a second instead of 15 between two looks at whether a socket may stay."""
-    assert chat.consumers.RECHECK_SECONDS <= 15
-    monkeypatch.setattr(chat.consumers, "RECHECK_SECONDS", 0.25)
+    assert chat.socket_guard.RECHECK_SECONDS <= 15
+    monkeypatch.setattr(chat.socket_guard, "RECHECK_SECONDS", 0.25)
 
 
 @pytest.fixture
