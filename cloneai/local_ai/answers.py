@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cloneai.local_ai.answer_frames import frames_for
 from cloneai.local_ai.forms import wants_figure
 from cloneai.local_ai.language import find_words, stem
 from cloneai.local_ai.prompt import Passage, Persona
@@ -41,22 +42,6 @@ _LIST_QUESTION = re.compile(
     r"\w+ tips)",
     re.IGNORECASE,
 )
-_LEAD_INS = (
-    "Here is what my material says about this:",
-    "This is how I put it in my material:",
-    "I have written about this:",
-    "From my material:",
-    "This is what I tell people:",
-)
-_CLOSEST = (
-    "My material does not answer this head-on, but this comes closest:",
-    "I have nothing that answers this exactly. The nearest I have written is this:",
-)
-_NOTHING = (
-    "My material does not cover that, so I would rather not guess.",
-    "I have nothing on that in my material, and I do not want to make something up.",
-    "That is not in my material, so I cannot give you an answer I could stand behind.",
-)
 
 
 def answer_from_passages(
@@ -79,8 +64,10 @@ def answer_from_passages(
     if best.score >= CONFIDENT:
         runs += _choose_second(ranked, scored=scored, question=question)
     runs.sort(key=lambda run: run.units[0].position if run.passage is best.passage else math.inf)
-    lead = pick(options=_LEAD_INS if _is_sure(best) else _CLOSEST, seed=question.text)
-    return "\n\n".join([lead, *(write_run(run=run) for run in runs)])
+    quoted = " ".join(unit.unit.text for run in runs for unit in run.units)
+    frames = frames_for(question_text=question.text, quoted=quoted)
+    lead = pick(options=frames.lead_ins if _is_sure(best) else frames.closest, seed=question.text)
+    return "\n\n".join([lead, *(write_run(run=run, under=frames.under) for run in runs)])
 
 
 def _is_answer(run: Run, *, floor: float) -> bool:
@@ -99,9 +86,10 @@ def say_not_covered(*, question_text: str, persona: Persona) -> str:
     """Say honestly that the material has no answer, and what could be asked instead."""
     if persona.no_answer:
         return persona.no_answer
-    text = pick(options=_NOTHING, seed=question_text)
+    frames = frames_for(question_text=question_text)
+    text = pick(options=frames.nothing, seed=question_text)
     if persona.expertise:
-        text += f" I can help with {', '.join(persona.expertise[:4])}."
+        text += f" {frames.help_with.format(', '.join(persona.expertise[:4]))}"
     return text
 
 

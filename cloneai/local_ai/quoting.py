@@ -10,10 +10,10 @@ from cloneai.local_ai.runs import Run
 MAX_QUOTED_WORDS = 80
 
 
-def write_run(*, run: Run) -> str:
+def write_run(*, run: Run, under: str) -> str:
     """Write a run: its prose as paragraphs, two or more items or rows that follow each other as a list.
 
-    What nothing introduces is introduced by the heading that it stands under.
+    What nothing introduces is introduced by the heading that it stands under, in the words of `under`.
     """
     marker = f" [{run.passage.number}]"
     groups: list[list[tuple[Candidate, ...]]] = []
@@ -26,7 +26,7 @@ def write_run(*, run: Run) -> str:
     written = []
     heading = run.section.heading
     if heading is not None and groups[0][0][0].unit.kind != "prose" and len(groups[0]) > 1:
-        written.append(f"Under “{quote_text(text=heading.unit.text, kind='heading')}”:")
+        written.append(under.format(quote_text(text=heading.unit.text, kind="heading")))
     for group in groups:
         texts = [_write_element(element) for element in group]
         if group[0][0].unit.kind != "prose" and len(group) > 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from cloneai.local_ai.tables import Table, find_loose_tables, is_pipe_row, starts_anew, write_pipe_rows
@@ -59,6 +59,10 @@ def split_units(*, text: str) -> list[Unit]:
             units.append(Unit(text=clean, kind="row", block=block))
             continue
         units.extend(Unit(text=sentence, kind=kind, block=block) for sentence in split_sentences(text=clean))
+    if all(
+        unit.kind == "heading" for unit in units
+    ):  # a note of a line or two: it heads nothing, and is all there is
+        return [replace(unit, kind="prose") for unit in units]
     return units
 
 
