@@ -18,7 +18,9 @@ def main() -> int:
             file=sys.stderr,
         )
         return 2
-    from cloneai.database.errors import DatabaseUnavailableError
+    from django.db import DatabaseError
+
+    from cloneai.database.errors import DatabaseUnavailableError, explain_refused_statement
 
     try:
         settings.SECRET_KEY  # noqa: B018  (reads the settings now, before a command can hide their mistakes)
@@ -28,6 +30,12 @@ def main() -> int:
         return 2
     except DatabaseUnavailableError as error:
         print(f"Database: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    except DatabaseError as error:
+        told = explain_refused_statement(error)
+        if told is None:
+            raise
+        print(f"Database: {told}", file=sys.stderr)  # noqa: T201
         return 2
     except KeyboardInterrupt:
         return 130

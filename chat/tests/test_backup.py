@@ -32,14 +32,20 @@ def old_folder(settings: Any, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def empty_database_url() -> Iterator[str]:
+    """Made as the guide makes one: by a superuser, for a user who is none and so may not create the extension."""
     url = database_url_of_tests()
     place, _, name = url.rpartition("/")
-    restored = sql.Identifier(f"{name}_restored")
+    owner, restored = sql.Identifier(f"{name}_owner"), sql.Identifier(f"{name}_restored")
     with psycopg.connect(url, autocommit=True) as link:
         link.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(restored))
-        link.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(restored))
-        yield f"{place}/{name}_restored"
+        link.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(owner))
+        link.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'owner'").format(owner))
+        link.execute(sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(restored, owner))
+        with psycopg.connect(f"{place}/{name}_restored", autocommit=True) as other:
+            other.execute("CREATE EXTENSION vector")
+        yield f"postgresql://{name}_owner:owner@{place.partition('@')[2]}/{name}_restored"
         link.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(restored))
+        link.execute(sql.SQL("DROP ROLE {}").format(owner))
 
 
 def run(commands: str, *, folder: Path, database_url: str, var_dir: Path) -> None:

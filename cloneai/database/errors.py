@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from django.db.utils import OperationalError
+import psycopg
+from django.db.utils import DatabaseError, OperationalError
 
 INSTALL_PGVECTOR = (
     "install pgvector 0.8 or newer on that server (Debian and Ubuntu with PostgreSQL's own package archive: "
@@ -42,6 +43,19 @@ def explain_connection_error(error: Exception, params: Mapping[str, object]) -> 
     )
 
 
+def explain_refused_statement(error: DatabaseError) -> str | None:
+    """The sentence for a database that is not prepared yet; None for every other refusal of a statement."""
+    cause = error.__cause__
+    if isinstance(cause, psycopg.errors.InsufficientPrivilege) and "create extension" in str(cause):
+        return (
+            "This user may not create the extension pgvector, whoever owns the database. "
+            "Have a superuser run `CREATE EXTENSION vector` in it, then migrate again."
+        )
+    if isinstance(cause, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
+        return "It lacks what this version needs: run `manage.py migrate` first."
+    return None
+
+
 def explain_server_version(*, server_version: int, place: str) -> str | None:
     """None when the server is PostgreSQL 15 or newer; `server_version` as in server_version_num (150004)."""
     if server_version >= 150000:
@@ -63,7 +77,7 @@ def explain_pgvector(
             return None
         return (
             f"User {user!r} may not create the extension pgvector in database {database!r}. "
-            f"Have a superuser run `CREATE EXTENSION vector` in it, or make {user!r} the database's owner."
+            "Have a superuser run `CREATE EXTENSION vector` in it."
         )
     if installed and _is_new_enough(available or ""):
         return (

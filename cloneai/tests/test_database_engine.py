@@ -261,3 +261,34 @@ def test_a_server_that_is_away_is_looked_for_every_second() -> None:
         attempt.update_delay(now)
         assert 0.5 < attempt.delay < 1.5
         now += attempt.delay
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [("migrate", "CREATE EXTENSION vector"), ("reconcile_costs", "run `manage.py migrate`")],
+)
+def test_a_database_that_is_not_prepared_is_told_in_a_sentence(command: str, words: str) -> None:
+    """Who owns a database may create what belongs to it, but not pgvector."""
+    url = database_url_of_tests()
+    place, name = url.partition("@")[2].rpartition("/")[::2]
+    owner, empty = f"{name}_owner", f"{name}_empty"
+    with psycopg.connect(url, autocommit=True) as link:
+        link.execute(f"DROP DATABASE IF EXISTS {empty}")  # type: ignore[arg-type]  # names of our own
+        link.execute(f"DROP ROLE IF EXISTS {owner}")  # type: ignore[arg-type]
+        link.execute(f"CREATE ROLE {owner} LOGIN PASSWORD 'owner'")  # type: ignore[arg-type]
+        link.execute(f"CREATE DATABASE {empty} OWNER {owner} TEMPLATE template0")  # type: ignore[arg-type]
+        done = subprocess.run(
+            [sys.executable, "manage.py", command],
+            cwd=CHECKOUT,
+            env={**os.environ, "DATABASE_URL": f"postgresql://{owner}:owner@{place}/{empty}"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        link.execute(f"DROP DATABASE {empty} WITH (FORCE)")  # type: ignore[arg-type]
+        link.execute(f"DROP ROLE {owner}")  # type: ignore[arg-type]
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr

@@ -43,6 +43,8 @@ def test_what_must_last_lies_in_volumes() -> None:
     assert f"VAR_DIR={folder}" in FINAL_STAGE
     for name in (*WEB, *WORKERS, "migrate"):
         assert SERVICES[name]["volumes"] == [f"files:{folder}"], name
+        told = SERVICES[name]["environment"]  # wins over a .env that was written for another set-up
+        assert (told["VAR_DIR"], told["STORAGE_URL"], told["STATIC_ROOT"]) == (folder, "", ""), name
     named = {mount.split(":")[0] for service in SERVICES.values() for mount in service.get("volumes", ())}
     assert {name for name in named if not name.startswith((".", "$"))} == set(COMPOSE["volumes"])
 
