@@ -68,7 +68,7 @@ class CloneQuerySet(models.QuerySet["Clone"]):
         Where these are all clones there is no condition: PostgreSQL would read and sort the whole table for it, when an
         index has the newest ones in order.
         """
-        return rows if not self.query.where else rows.filter(**{f"{path}__in": self})
+        return rows.filter(**{f"{path}__in": self}) if self.query.has_filters() else rows
 
     def search(self, text: str) -> Self:
         """Clones with every word of `text` in name, headline, bio or expertise."""
