@@ -1,14 +1,8 @@
 """Whether the words of two questions allow them to ask for the same, for vectors that do not hear the difference."""
 
-from chat.memory_rules import EMPTY_WORDS
+from chat.small_words import EMPTY_WORDS, SHAPING_WORDS
 from cloneai.local_ai.language import find_words, stem
 from cloneai.local_ai.thesaurus import synonyms
-
-_SHAPING_TEXT = (
-    "do does can may shall should would how what which right best way good long many much need one"
-)
-# Words that shape a question and say nothing of what is asked for.
-SHAPING = frozenset(_SHAPING_TEXT.split())
 
 
 def ask_for_others(one: str, other: str) -> bool:
@@ -18,7 +12,7 @@ def ask_for_others(one: str, other: str) -> bool:
 
 
 def _read_words(text: str) -> set[str]:
-    return {word for word in find_words(text) if word not in EMPTY_WORDS and word not in SHAPING}
+    return {word for word in find_words(text) if word not in EMPTY_WORDS and word not in SHAPING_WORDS}
 
 
 def _left_over(words: set[str], others: set[str]) -> set[str]:
