@@ -31,7 +31,7 @@ LATE_JOIN_SECONDS = 0.5  # so long a socket that comes into a running answer may
 
 
 class ChatConsumer(GuardedSocket):
-    """See `contracts.md` for frames and close codes."""
+    """Frames and close codes stand in `docs/contracts.md`."""
 
     async def connect(self) -> None:
         self.sequence = FrameSequence()

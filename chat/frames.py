@@ -1,4 +1,4 @@
-"""WebSocket frames, to the letter of `contracts.md`, and the channel names that they travel by."""
+"""WebSocket frames, to the letter of `docs/contracts.md`, and the channel names that they travel by."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -45,7 +45,7 @@ def usd(amount: Decimal) -> str:
 
 
 def user_message_frame(message: Message) -> Frame:
-    """`help`, beyond `contracts.md`: where somebody listens, when the member speaks of distress."""
+    """`help`, for the page: where somebody listens, when the member speaks of distress."""
     frame: Frame = {
         "type": "user_message",
         "message_id": str(message.pk),
@@ -62,7 +62,7 @@ def start_frame(*, answer_id: UUID, reply_to: UUID | None) -> Frame:
 
 
 def chunk_frame(*, answer_id: UUID, seq: int, content: str, blocks: Sequence[Block] = ()) -> Frame:
-    """`blocks`, beyond `contracts.md`: the HTML of the Markdown blocks that this text finishes, each sent once."""
+    """`blocks`, for the page: the HTML of the Markdown blocks that this text finishes, each sent once."""
     frame: Frame = {
         "type": "ai_response_chunk",
         "message_id": str(answer_id),
@@ -88,7 +88,7 @@ def error_frame(
 
 
 def title_frame(*, session_id: UUID, title: str) -> Frame:
-    """The conversation has a better name now; beyond `contracts.md`, for the page's header."""
+    """The conversation has a better name now."""
     return {"type": "session_title", "session_id": str(session_id), "title": title}
 
 
@@ -147,7 +147,7 @@ def describe_answer(answer: Message) -> dict[str, Any]:
 def final_frame(answer: Message) -> Frame:
     """The last frame of an answer.
 
-    Beyond `contracts.md`: `rendered` is the whole message as the page shows it, `budget` the notice at the composer.
+    For the page: `rendered` is the whole message as the page shows it, `budget` the notice at the composer.
     """
     session = answer.session
     attach_versions(answer, find_versions(session_id=session.pk))

@@ -1,4 +1,4 @@
-"""What a client may send over the socket of a conversation; see `contracts.md`. Enter at `parse_order`."""
+"""What a client may send over the socket of a conversation; see `docs/contracts.md`. Enter at `parse_order`."""
 
 from typing import Annotated, Literal
 from uuid import UUID

@@ -168,7 +168,8 @@ else:
     }
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
-# django-q2: see facts.md. A task is killed after `timeout`; `retry` must outlast every task before it.
+# A task is killed after `timeout`. django-q2 counts `retry` from when a task is taken from the queue, not from when it
+# begins, so it must outlast the tasks before it; and it counts only attempts that end, so documents count their own.
 JOB_TIMEOUT_SECONDS = 1800
 # Two for each core: while one waits for the provider, another one has it.
 JOB_WORKERS = read_int("JOB_WORKERS", min(2 * (os.cpu_count() or 1), 8), maximum=64)

@@ -1,4 +1,4 @@
-"""All addresses; `contracts.md` lists them."""
+"""All addresses; README.md lists the pages, docs/contracts.md what programs use."""
 
 from django.contrib import admin
 from django.urls import include, path

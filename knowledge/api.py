@@ -1,6 +1,4 @@
-"""Documents and search over the JSON API; see `contracts.md`. Experts reach their own clones' material
-only.
-"""
+"""Documents and search over the JSON API. Experts reach their own clones' material only."""
 
 from typing import Any, Literal, cast
 from uuid import UUID

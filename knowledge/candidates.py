@@ -2,7 +2,7 @@
 (`knowledge.word_search`), with both figures and the text of each of them.
 
 Exact scan: the clone's live vectors are compared one by one, found by a partial btree; at 10,000 passages
-that beats an index shared by all clones in time and recall (see facts). Large clones have an index of their own
+that beats an index shared by all clones in time and recall (DECISIONS 35). Large clones have an index of their own
 (`knowledge.vector_index`).
 """
 

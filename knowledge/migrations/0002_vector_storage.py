@@ -1,4 +1,4 @@
-"""Keep vectors in the row itself: exact scans run about four times faster than over TOASTed ones (see facts)."""
+"""Keep vectors in the row itself: exact scans run about four times faster than over TOASTed ones (DECISIONS 35)."""
 
 from django.db import migrations, models
 

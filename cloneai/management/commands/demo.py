@@ -1,4 +1,4 @@
-"""`manage.py demo`: see `contracts.md`."""
+"""`manage.py demo`: what `make run` loads."""
 
 from typing import Any
 

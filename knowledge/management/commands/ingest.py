@@ -1,6 +1,4 @@
-"""`manage.py ingest CLONE_SLUG FILE...`: uploads files through the same pipeline as the admin; see
-`contracts.md`.
-"""
+"""`manage.py ingest CLONE_SLUG FILE...`: uploads files through the same pipeline as the admin."""
 
 import sys
 import threading

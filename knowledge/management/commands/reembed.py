@@ -1,4 +1,4 @@
-"""`manage.py reembed CLONE_SLUG|--all [--model M]`: see `contracts.md`."""
+"""`manage.py reembed CLONE_SLUG|--all [--model M]`: see `knowledge.reembedding`."""
 
 import asyncio
 from argparse import ArgumentParser
