@@ -13,6 +13,7 @@ from chat.followups import question_to_search
 from chat.memories import Recalled, asks_about_member
 from chat.memory_prompts import build_memory_block
 from clones.models import Clone
+from knowledge.prompt_preview import PromptPreview
 from knowledge.retrieval import Passage, SearchResult, search_passages
 
 
@@ -74,6 +75,20 @@ def write_prompt(
     if clone.is_strict and search is not None and not context.passages:
         return None
     return Prompt(model=model, context=context)
+
+
+def preview_prompt(clone: Clone, question: str, search: SearchResult) -> PromptPreview | None:
+    """For the retrieval check: the prompt of a conversation that begins with `question`."""
+    needs_none = is_small_talk(question) or asks_about_member(question)
+    prompt = write_prompt(clone=clone, question=question, history=(), search=None if needs_none else search)
+    if prompt is None:
+        return None
+    return PromptPreview(
+        model=prompt.model,
+        messages=prompt.context.messages,
+        numbers={passage.chunk_id: number for number, passage in enumerate(prompt.context.passages, start=1)},
+        input_tokens=prompt.context.input_tokens,
+    )
 
 
 def found_nothing(

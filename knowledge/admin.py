@@ -17,7 +17,7 @@ from unfold.decorators import display
 
 from cloneai.accounts.admin_access import EXPERT, RoleAdmin, StaffRequest, record_action
 from clones.admin_filters import CloneNameFilter, OwnCloneFilter
-from knowledge import admin_pages
+from knowledge import admin_check, admin_pages
 from knowledge.cleaning_costs import cleaning_cost_usd, estimate_cleaning_usd
 from knowledge.models import Document, Status
 from knowledge.uploads import delete_document, retry_document
@@ -58,7 +58,7 @@ class DocumentAdmin(RoleAdmin):
             ("<uuid:document_id>/passages/", "document_passages", admin_pages.show_passages),
             ("<uuid:document_id>/replace/", "document_replace", admin_pages.replace_file),
             ("<uuid:document_id>/retry/", "document_retry", admin_pages.retry),
-            ("check/<int:clone_id>/", "retrieval_check", admin_pages.check_retrieval),
+            ("check/<int:clone_id>/", "retrieval_check", admin_check.check_retrieval),
         ]
         own = [
             path(route, self.admin_site.admin_view(partial(view, self)), name=f"knowledge_{name}")

@@ -1,4 +1,4 @@
-"""Own pages of the document admin: upload, status, text, passages, replacement, retrieval check.
+"""Own pages of the document admin: upload, status, text, passages, replacement. The retrieval check: `admin_check`.
 
 Each takes the ModelAdmin, which decides what this person sees, and the request.
 """
@@ -8,28 +8,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import UploadedFile
 from django.core.paginator import Paginator
 from django.http import HttpResponseBase, HttpResponseNotAllowed, JsonResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html
 
-from billing.metering import MeteredCallError, Payer
 from cloneai.accounts.admin_access import StaffRequest
 from cloneai.accounts.models import User
-from cloneai.threads import release_connection
 from clones.models import Clone
-from knowledge.admin_forms import CheckForm, ReplaceForm, UploadForm
+from knowledge.admin_forms import ReplaceForm, UploadForm
 from knowledge.errors import UploadRefused
 from knowledge.models import Chunk, Document, DocumentPage
-from knowledge.relevance import KEPT_BELOW_FLOOR
-from knowledge.retrieval import SearchResult, search_passages
 from knowledge.uploads import create_document, replace_document, retry_document
 
 if TYPE_CHECKING:
@@ -174,7 +169,8 @@ def replace_file(model_admin: "DocumentAdmin", request: StaffRequest, document_i
         except UploadRefused as refusal:
             form.add_error("file", refusal.message)
         else:
-            messages.success(request, "The new file is being read. The old text answers until it is ready.")
+            meanwhile = " The old text answers until it is ready." if document.live_version else ""
+            messages.success(request, f"The new file is being read.{meanwhile}")
             return redirect(document.get_absolute_url())
     return model_admin.render(
         request,
@@ -197,37 +193,6 @@ def retry(model_admin: "DocumentAdmin", request: StaffRequest, document_id: UUID
     else:
         messages.success(request, "The document waits to be read again.")
     return redirect(document.get_absolute_url())
-
-
-def check_retrieval(model_admin: "DocumentAdmin", request: StaffRequest, clone_id: int) -> HttpResponseBase:
-    """Searches the clone's documents as an answer would and ranks the passages. One metered search a post."""
-    clone = get_object_or_404(Clone.objects.editable_by(request.user), pk=clone_id)
-    form = CheckForm(request.POST or None)
-    result, error = None, ""
-    if request.method == "POST" and form.is_valid():
-        payer = Payer(user_id=request.user.pk, clone_id=clone.pk)
-        question = form.cleaned_data["question"]
-        release_connection()
-        try:
-            result = async_to_sync(search_passages)(clone=clone, query=question, payer=payer)
-        except MeteredCallError as failure:
-            error = failure.user_message
-    return model_admin.render(
-        request,
-        "admin/knowledge/check.html",
-        title=f"Retrieval check: {clone.name}",
-        clone=clone,
-        form=form,
-        result=result,
-        least=_least_relevance(clone=clone, result=result) if result else None,
-        error=error,
-        ready_count=clone.documents.filter(live_version__isnull=False).count(),
-    )
-
-
-def _least_relevance(*, clone: Clone, result: SearchResult) -> float:
-    """What a passage after the best one must reach to be used."""
-    return result.floor if clone.similarity_threshold is not None else result.floor * KEPT_BELOW_FLOOR
 
 
 def _tell(request: StaffRequest, results: Sequence[UploadResult]) -> None:

@@ -325,6 +325,31 @@ def test_retrieval_check_ranks_the_passages_of_the_clone(client: Client, expert:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_retrieval_check_shows_what_the_model_would_be_sent(client: Client, expert: User, clone: Clone):
+    ingest_document(document_id=store(clone, "sleep.txt", SLEEP).pk)
+    client.force_login(expert)
+    url = reverse("admin:knowledge_retrieval_check", args=[clone.pk])
+    response = client.post(url, {"question": "When should I go to bed to sleep better?"})
+    page, preview = response.content.decode(), response.context["preview"]
+    assert "What the model would be sent: 1 passage," in page
+    assert "Sent as [1]" in page
+    assert preview.messages[-1].content == "When should I go to bed to sleep better?"
+    assert f"You are {clone.name}" in preview.messages[0].content
+    assert "go to bed at the same hour" in preview.messages[0].content
+
+
+@pytest.mark.django_db(transaction=True)
+def test_retrieval_check_says_when_no_model_would_be_asked(client: Client, expert: User, clone: Clone):
+    ingest_document(document_id=store(clone, "sleep.txt", SLEEP).pk)
+    Clone.objects.filter(pk=clone.pk).update(similarity_threshold=1, is_strict=True)
+    client.force_login(expert)
+    url = reverse("admin:knowledge_retrieval_check", args=[clone.pk])
+    response = client.post(url, {"question": "What is the capital of Peru?"})
+    assert response.context["preview"] is None
+    assert "No model would be asked; the clone would say" in response.content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("threshold", "told"),
     [
