@@ -1,8 +1,8 @@
 """Forks a parser for each document: `python -m knowledge.extraction_server SOCKET_FD`, run by `extraction_process`.
 
-Python and the parsers' libraries are loaded once, so that a document costs a fork, and most of that is paid between
-two documents: the next parser stands ready. This process reads no document itself. It has one thread, no network, no
-secrets in its environment, and it ends when its worker does.
+Python and the parsers' libraries are loaded once, so that a document costs a fork, and most of that is paid while the
+one before it is read: the next parser stands ready. This process reads no document itself. It has one thread, no
+network, no secrets in its environment, and it ends when its worker does.
 """
 
 import ctypes
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from knowledge.extraction_child import parse_to_output, warm_up
-from knowledge.extraction_types import ExtractionLimits
+from knowledge.extraction_types import MEBIBYTE, ExtractionLimits
 
 REQUEST_BYTES = 4096
 # The parser's standard input, output and error, and a pipe whose other end the worker closes to end the parser.
@@ -30,6 +30,7 @@ _PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 Work = Callable[[str, ExtractionLimits], None]
 
@@ -47,28 +48,30 @@ def main(arguments: list[str], *, work: Work = parse_to_output) -> None:
     (number,) = arguments
     with socket.socket(fileno=int(number)) as worker:
         isolate_process()
+        keep_freed_memory()
         deaths = _watch_deaths()
         gc.collect()
         gc.freeze()  # what a parser collects later must not touch, and so copy, these pages
-        parser = _fork_parser(worker=worker, work=work)
+        waiting = _fork_parser(worker=worker, work=work)
         while (received := _receive(worker)) is not None:
             request, files = received
             *given, lifeline = files
             try:
-                socket.send_fds(parser.socket, [request], given)
+                socket.send_fds(waiting.socket, [request], given)
             except OSError:  # somebody ended it while it waited
-                parser.socket.close()
-                _wait(pid=parser.pid, lifeline=lifeline, deaths=deaths)
-                parser = _fork_parser(worker=worker, work=work)
-                socket.send_fds(parser.socket, [request], given)
-            parser.socket.close()
+                waiting.socket.close()
+                _wait(pid=waiting.pid, lifeline=lifeline, deaths=deaths)
+                waiting = _fork_parser(worker=worker, work=work)
+                socket.send_fds(waiting.socket, [request], given)
+            reading = waiting
+            reading.socket.close()
             for file in given:  # or the worker would never see the output's end
                 os.close(file)
-            report = _wait(pid=parser.pid, lifeline=lifeline, deaths=deaths)
+            waiting = _fork_parser(worker=worker, work=work)
+            report = _wait(pid=reading.pid, lifeline=lifeline, deaths=deaths)
             os.close(lifeline)
             with suppress(OSError):  # the worker is gone: the next receive ends the loop
                 worker.sendall(json.dumps(report).encode() + b"\n")
-            parser = _fork_parser(worker=worker, work=work)
 
 
 def isolate_process() -> None:
@@ -81,6 +84,18 @@ def isolate_process() -> None:
     if library.unshare(_CLONE_NEWNET) != 0:
         library.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
     library.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # a parser that was taken over must not trace this process
+
+
+def keep_freed_memory() -> None:
+    """Let malloc keep up to 16 MB of what is freed; parsers inherit it.
+
+    PDFium frees half a megabyte with every page of a document. Given back to the kernel, it would come again for the
+    next one as a hundred page faults.
+    """
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):  # GNU's
+        library.mallopt(_M_TRIM_THRESHOLD, 16 * MEBIBYTE)
+        library.mallopt(_M_MMAP_THRESHOLD, MEBIBYTE)
 
 
 def _watch_deaths() -> int:

@@ -414,9 +414,10 @@ def test_parser_that_was_killed_while_it_waited_is_replaced(extract: Extract) ->
     extract(b"one", "a.txt")
     with borrow_server() as server:
         server._last.wait(seconds=10)
-        parsers = psutil.Process(server.pid).children()
-        for parser in parsers:  # none while the next one is not forked yet
-            parser.kill()
+        (waiting,) = psutil.Process(server.pid).children()
+        waiting.kill()
+        while waiting.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
     assert extract(b"two", "a.txt").pages[0].text == "two"
 
 
