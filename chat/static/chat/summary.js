@@ -1,38 +1,8 @@
-// Asks for the summary until it is final, ticks action items in place, prints.
+// Shows the summary as soon as it is final, ticks action items in place, prints.
 
-const FIRST_PAUSE_MS = 700;
-const PATIENT_AFTER = 30; // rounds; then the pauses grow
-const LONGEST_PAUSE_MS = 10_000;
-const FROM_SCRIPT = { "X-Requested-With": "fetch" };
+import { FROM_SCRIPT, refreshWhilePending } from "../js/refresh.js";
 
 const place = document.querySelector("[data-summary]");
-let pause = FIRST_PAUSE_MS;
-let rounds = 0;
-
-async function refresh() {
-  try {
-    const response = await fetch(place.dataset.url, { headers: FROM_SCRIPT });
-    if (response.redirected) return location.reload();
-    if (response.ok) show(await response.text());
-  } catch {
-    // away; the next round tries again
-  }
-  wait();
-}
-
-function show(html) {
-  const template = document.createElement("template");
-  template.innerHTML = html.trim();
-  const fresh = template.content.firstElementChild;
-  if (fresh.dataset.state !== place.firstElementChild.dataset.state) place.replaceChildren(fresh);
-}
-
-function wait() {
-  if (!place.querySelector("[data-pending]")) return;
-  setTimeout(refresh, pause);
-  rounds += 1;
-  if (rounds > PATIENT_AFTER) pause = Math.min(LONGEST_PAUSE_MS, pause * 1.4);
-}
 
 place.addEventListener("submit", async (event) => {
   const form = event.target.closest("[data-tick]");
@@ -52,4 +22,4 @@ place.addEventListener("click", (event) => {
   if (event.target.closest("[data-print]")) window.print();
 });
 
-wait();
+refreshWhilePending(place, { firstPauseMs: 700, patientAfter: 30 });

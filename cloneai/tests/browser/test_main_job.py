@@ -165,6 +165,17 @@ def test_ending_a_session_leaves_a_summary_that_a_reviewer_finds(
     expect(reviewer.get_by_text("Mara Lindqvist").first).to_be_visible()
 
 
+def test_the_archive_of_a_person_appears_without_a_reload(
+    product: Product, open_page: Callable[..., Page], signed_in: Callable[..., dict[str, object]]
+) -> None:
+    page = open_page(storage_state=signed_in(product, "member"))
+    page.goto(f"{product.url}/account/data/")
+    page.get_by_role("button", name="Prepare").click()
+    page.evaluate("window.isOld = true")
+    expect(page.get_by_role("link", name="Download the archive")).to_be_visible(timeout=60_000)
+    assert page.evaluate("window.isOld")
+
+
 @pytest.mark.parametrize("path", ["/", "/c/mara/", "/accounts/login/", "/accounts/signup/"])
 def test_public_pages_fit_a_phone(path: str, product: Product, open_page: Callable[..., Page]) -> None:
     page = open_page(viewport={"width": 360, "height": 740})
