@@ -1,4 +1,4 @@
-"""Experts upload documents, follow them and check what a question finds. Own pages: `admin_pages`."""
+"""Experts upload documents, follow them and check what a question finds. Own pages: `admin_upload`, `admin_pages`."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +17,7 @@ from unfold.decorators import display
 
 from cloneai.accounts.admin_access import EXPERT, RoleAdmin, StaffRequest, record_action
 from clones.admin_filters import CloneNameFilter, OwnCloneFilter
-from knowledge import admin_check, admin_pages
+from knowledge import admin_check, admin_pages, admin_upload
 from knowledge.cleaning_costs import cleaning_cost_usd, estimate_cleaning_usd
 from knowledge.models import Document, Status
 from knowledge.uploads import delete_document, retry_document
@@ -69,7 +69,7 @@ class DocumentAdmin(RoleAdmin):
     def add_view(
         self, request: StaffRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponseBase:
-        return admin_pages.upload(self, request)
+        return admin_upload.upload(self, request)
 
     def change_view(
         self,
