@@ -105,25 +105,40 @@ async def stream_completion(
                 shown.append(text)
                 yield TextDelta(text)
     assert result is not None, "a stream that raises nothing ends with its result"
-    text = "".join(shown)
-    claims = await check_claims(
-        text=text, passages=prompt.context.passages, numbers=markers.numbers, clone=clone, payer=payer
-    )
-    found = await run_in_thread(
-        list_citations,
-        clone=clone,
+    citations = await _cite(
+        text="".join(shown),
         question=order.question,
-        text=text,
         context=prompt.context,
         numbers=markers.numbers,
+        clone=clone,
+        payer=payer,
     )
-    mark_support(citations=found or [], claims=claims)
     yield CompletionEnd(
         finish_reason=result.finish_reason or "stop",
         usage=result.usage,
-        citations=tuple(found or ()),
-        gap_query=search.query_used if search and found is None else None,
+        citations=tuple(citations or ()),
+        gap_query=search.query_used if search and citations is None else None,
     )
+
+
+async def _cite(
+    *,
+    text: str,
+    question: str,
+    context: AnswerContext,
+    numbers: dict[int, int],
+    clone: Clone,
+    payer: Payer,
+) -> list[Citation] | None:
+    """The sources of a whole answer, checked against what it says; None when the material held no answer."""
+    claims = await check_claims(
+        text=text, passages=context.passages, numbers=numbers, clone=clone, payer=payer
+    )
+    citations = await run_in_thread(
+        list_citations, clone=clone, question=question, text=text, context=context, numbers=numbers
+    )
+    mark_support(citations=citations or [], claims=claims)
+    return citations
 
 
 def check_length(*, clone: Clone, order: CompletionOrder) -> None:

@@ -56,10 +56,6 @@ class ChatSessionQuerySet(models.QuerySet["ChatSession"]):
             return self.none()
         return self
 
-    def summarised_for_staff(self, user: User | AnonymousUser) -> Self:
-        """Sessions whose summary this member of staff may read: reviewers all, experts those of own clones."""
-        return Clone.objects.readable_by_staff(user).rows_of(self)
-
 
 class ChatSession(models.Model):
     """One conversation of a member with a clone."""

@@ -66,19 +66,10 @@ def save_answer(
 
     Raises ConversationGone, and saves nothing, when the answer was deleted while it was written.
     """
-    spent = CostRecord.objects.filter(message_id=answer.pk).aggregate(
-        cost=Sum("cost_usd"),
-        input=Sum("input_tokens", filter=Q(purpose=Purpose.CHAT)),
-        output=Sum("output_tokens", filter=Q(purpose=Purpose.CHAT)),
-    )
     answer.content, answer.chunk_ends, answer.status = text, list(chunk_ends), status
     answer.finished_at = answer.heartbeat_at = timezone.now()
-    answer.model = figures.model
-    answer.processing_time_ms = figures.processing_time_ms
-    answer.time_to_first_token_ms = figures.time_to_first_token_ms
-    answer.cost_usd = spent["cost"] or answer.cost_usd
-    answer.input_tokens, answer.output_tokens = spent["input"] or 0, spent["output"] or 0
     answer.context_chunks_used = len(passages)
+    _fill_in_figures(answer, figures=figures)
     if search is not None:
         answer.retrieval_quality, answer.query_used = search.quality.as_dict(), search.query_used
     if failure is not None:
@@ -104,6 +95,20 @@ def save_answer(
             record_gap(answer=answer, reason=GapReason.UNANSWERED)
         ChatSession.objects.filter(pk=answer.session_id).update(last_activity_at=answer.finished_at)
     return answer
+
+
+def _fill_in_figures(answer: Message, *, figures: AnswerFigures) -> None:
+    """Model, times and, from the ledger, what it cost. The tokens are those of the answer's own call."""
+    spent = CostRecord.objects.filter(message_id=answer.pk).aggregate(
+        cost=Sum("cost_usd"),
+        input=Sum("input_tokens", filter=Q(purpose=Purpose.CHAT)),
+        output=Sum("output_tokens", filter=Q(purpose=Purpose.CHAT)),
+    )
+    answer.model = figures.model
+    answer.processing_time_ms = figures.processing_time_ms
+    answer.time_to_first_token_ms = figures.time_to_first_token_ms
+    answer.cost_usd = spent["cost"] or answer.cost_usd
+    answer.input_tokens, answer.output_tokens = spent["input"] or 0, spent["output"] or 0
 
 
 def save_only_text(*, answer: Message, text: str, chunk_ends: Sequence[int]) -> Message:

@@ -55,6 +55,25 @@ class _Text:
     headings: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Material:
+    """What is compared: sentences of the passages, words of the question and of the sentences, and their vectors.
+
+    Vectors are rows: `meant` of the phrasings, the others in the order of `asked`, `spoken` and `sentences`.
+    """
+
+    sentences: Sequence[str]
+    texts: Sequence[_Text]
+    asked: Sequence[str]
+    alike: Mapping[str, Sequence[str]]
+    spoken: Sequence[str]
+    stems: Mapping[str, str]
+    meant: Vectors
+    asked_rows: Vectors
+    spoken_rows: Vectors
+    sentence_rows: Vectors
+
+
 async def read_closely(
     *,
     query: str,
@@ -72,6 +91,35 @@ async def read_closely(
     """
     ordered = sorted(candidates, key=lambda one: (-scores.get(one.chunk_id, 0.0), one.chunk_id))
     read = ordered[:MOST_PASSAGES]
+    material = await _gather(
+        query=query, read=read, phrasings=phrasings, language=language, model=model, payer=payer
+    )
+    closeness = _best_closeness(material, question=np.asarray(vector, dtype=np.float32))
+    figures: list[tuple[float, Sequence[float] | Scores]] = [
+        (weights.similarity, [one.similarity or 0.0 for one in read]),
+        (weights.words, [one.word_rank for one in read]),
+        (weights.closeness, closeness),
+        (weights.fit, _best_fit(material)),
+    ]
+    if len(material.meant):
+        figures.append((weights.phrasings, _best_closeness(material, question=_mean(material.meant))))
+    total = sum((weight * _standardise(values) for weight, values in figures), np.zeros(len(read)))
+    behind = {one.chunk_id: -100.0 - place for place, one in enumerate(ordered)}
+    return Reading(
+        scores=behind | {one.chunk_id: float(score) for one, score in zip(read, total, strict=True)},
+        closeness={one.chunk_id: float(value) for one, value in zip(read, closeness, strict=True)},
+    )
+
+
+async def _gather(
+    *,
+    query: str,
+    read: Sequence[Candidate],
+    phrasings: Sequence[str],
+    language: str,
+    model: EmbeddingModel,
+    payer: Payer,
+) -> _Material:
     sentences, texts = _take_apart(read)
     asked = _asked_words(query)
     alike = {word: synonyms(word=word) for word in asked}
@@ -88,37 +136,17 @@ async def read_closely(
     meant, asked_rows, spoken_rows, sentence_rows = np.split(
         embedded, np.cumsum([len(phrasings), len(asked), len(spoken)])
     )
-    question = np.asarray(vector, dtype=np.float32)
-    matches = _match_words(
-        asked=[stems[word] for word in asked],
-        alike=[{stems[other] for other in alike[word]} for word in asked],
-        spoken=[stems[word] for word in spoken],
-        cosines=asked_rows @ spoken_rows.T,
-    )
-    closeness = _best_closeness(sentences=sentence_rows, texts=texts, question=question)
-    fit = _best_fit(
-        matches=matches,
-        positions={word: index for index, word in enumerate(spoken)},
+    return _Material(
         sentences=sentences,
         texts=texts,
-        asked=[stems[word] for word in asked],
+        asked=asked,
+        alike=alike,
+        spoken=spoken,
         stems=stems,
-    )
-    figures: list[tuple[float, Sequence[float] | Scores]] = [
-        (weights.similarity, [one.similarity or 0.0 for one in read]),
-        (weights.words, [one.word_rank for one in read]),
-        (weights.closeness, closeness),
-        (weights.fit, fit),
-    ]
-    if len(meant):
-        figures.append(
-            (weights.phrasings, _best_closeness(sentences=sentence_rows, texts=texts, question=_mean(meant)))
-        )
-    total = sum((weight * _standardise(values) for weight, values in figures), np.zeros(len(read)))
-    behind = {one.chunk_id: -100.0 - place for place, one in enumerate(ordered)}
-    return Reading(
-        scores=behind | {one.chunk_id: float(score) for one, score in zip(read, total, strict=True)},
-        closeness={one.chunk_id: float(value) for one, value in zip(read, closeness, strict=True)},
+        meant=meant,
+        asked_rows=asked_rows,
+        spoken_rows=spoken_rows,
+        sentence_rows=sentence_rows,
     )
 
 
@@ -153,10 +181,12 @@ def _match_words(
     return matches
 
 
-def _best_closeness(*, sentences: Vectors, texts: Sequence[_Text], question: Vectors) -> Scores:
-    sums = np.vstack([np.zeros((1, sentences.shape[1])), np.cumsum(sentences, axis=0, dtype=np.float64)])
-    best = np.zeros(len(texts))
-    for place, text in enumerate(texts):
+def _best_closeness(material: _Material, *, question: Vectors) -> Scores:
+    """Per passage, the cosine of its best three sentences in a row to the question."""
+    rows = material.sentence_rows
+    sums = np.vstack([np.zeros((1, rows.shape[1])), np.cumsum(rows, axis=0, dtype=np.float64)])
+    best = np.zeros(len(material.texts))
+    for place, text in enumerate(material.texts):
         if text.first == text.last:
             continue
         starts = np.arange(text.first, max(text.first + 1, text.last - CLOSENESS_SENTENCES + 1))
@@ -166,16 +196,17 @@ def _best_closeness(*, sentences: Vectors, texts: Sequence[_Text], question: Vec
     return best
 
 
-def _best_fit(
-    *,
-    matches: Vectors,
-    positions: Mapping[str, int],
-    sentences: Sequence[str],
-    texts: Sequence[_Text],
-    asked: Sequence[str],
-    stems: Mapping[str, str],
-) -> Scores:
-    """Per passage, of its best five sentences in a row. `asked` are the stems of the question's words."""
+def _best_fit(material: _Material) -> Scores:
+    """Per passage, how well its best five sentences in a row speak of the question's words."""
+    sentences, texts, stems = material.sentences, material.texts, material.stems
+    asked = [stems[word] for word in material.asked]
+    matches = _match_words(
+        asked=asked,
+        alike=[{stems[other] for other in material.alike[word]} for word in material.asked],
+        spoken=[stems[word] for word in material.spoken],
+        cosines=material.asked_rows @ material.spoken_rows.T,
+    )
+    positions = {word: index for index, word in enumerate(material.spoken)}
     words = [
         [positions[word] for word in find_words(sentence) if word in positions] for sentence in sentences
     ]
