@@ -12,7 +12,7 @@ from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminTextInputWidget
 
 from chat.evaluation import ImportRefused, compare_runs, import_questions, start_run, take_liked_answers
 from chat.evaluation_metrics import NAMES, Figures, find_regressions, in_units
@@ -29,9 +29,9 @@ FRACTIONS = ("recall", "mrr", "ndcg", "answer", "unsupported", "right_refusals",
 class ImportForm(forms.Form):
     file = forms.FileField(
         label="CSV file",
-        widget=forms.ClearableFileInput(attrs={"class": "ax-file", "accept": ".csv,text/csv"}),
-        help_text="UTF-8, first line: question, expected_quotes, expected_answer, expects_no_answer. Only the first is "
-        "needed; several quotes stand apart by “ | ”.",
+        widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,text/csv"}),
+        help_text="As a spreadsheet saves it, first line: question, expected_quotes, expected_answer, "
+        "expects_no_answer. Only the first is needed; several quotes stand apart by “ | ”.",
     )
 
 

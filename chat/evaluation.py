@@ -5,7 +5,9 @@ Each question is asked alone, as in a new conversation, by the code that convers
 
 import csv
 import io
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -43,6 +45,7 @@ from chat.support import find_nearest
 from cloneai.accounts.models import User
 from clones.models import Clone
 
+DELIMITERS = ",;\t"  # the second where a comma parts decimals
 MAX_IMPORTED = 2000
 COLUMNS = ("question", "expected_quotes", "expected_answer", "expects_no_answer")
 YES = {"1", "true", "yes", "x"}
@@ -146,10 +149,12 @@ def compare_runs(*, run: EvaluationRun, baseline: EvaluationRun) -> tuple[Figure
 
 def import_questions(*, clone: Clone, content: bytes) -> Imported:
     """Adds a CSV's questions (columns as in `COLUMNS`, only `question` is needed). All or nothing: ImportRefused."""
+    text = _decode(content)
+    delimiter = max(DELIMITERS, key=text.partition("\n")[0].count)
     try:
-        rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig")), strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ImportRefused(f"This is no CSV file in UTF-8: {error}.") from error
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        raise ImportRefused(f"This is no CSV file: {error}.") from error
     if not rows or "question" not in rows[0]:
         raise ImportRefused("The first line must name the columns, and one of them must be “question”.")
     if len(rows) > MAX_IMPORTED:
@@ -159,6 +164,19 @@ def import_questions(*, clone: Clone, content: bytes) -> Imported:
     fresh = list({one.question: one for one in questions if one.question not in known}.values())
     EvaluationQuestion.objects.bulk_create(fresh, ignore_conflicts=True)
     return Imported(added=len(fresh), known=len(questions) - len(fresh))
+
+
+def _decode(content: bytes) -> str:
+    """UTF-8, UTF-16 with its mark, or what spreadsheets of western Windows write."""
+    encodings = ("utf-16",) if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else ("utf-8-sig", "cp1252")
+    for encoding in encodings:
+        with suppress(UnicodeDecodeError):
+            text = content.decode(encoding)
+            if "\0" not in text:
+                return text
+    raise ImportRefused(
+        "This is no CSV file. In a spreadsheet, save the sheet as “CSV UTF-8” and import that."
+    )
 
 
 def take_liked_answers(*, clone: Clone) -> int:

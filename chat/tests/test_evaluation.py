@@ -35,7 +35,7 @@ def questions(transactional_db: None, material: Document, clone: Clone) -> Clone
     [
         (b"", "first line"),
         (b"frage\nWas?\n", "first line"),
-        (b"question\n\xff\xfe\n", "UTF-8"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "CSV UTF-8"),
         (b"question,expected_answer,expects_no_answer\nWhy?,Because,yes\n", "Line 2"),
         (b"question\n" + b"w" * 1001 + b"\n", "Line 2"),
     ],
@@ -44,6 +44,16 @@ def test_bad_files_are_refused_whole(clone: Clone, content: bytes, reason: str):
     with pytest.raises(ImportRefused, match=reason):
         import_questions(clone=clone, content=content)
     assert not EvaluationQuestion.objects.exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_files_are_read_as_spreadsheets_save_them(clone: Clone, encoding: str, delimiter: str):
+    lines = (("question", "expected_answer"), ("Wo ist das Büro?", "In Köln"))
+    content = "\r\n".join(delimiter.join(line) for line in lines).encode(encoding)
+    assert import_questions(clone=clone, content=content).added == 1
+    assert EvaluationQuestion.objects.values_list("question", "expected_answer").get() == lines[1]
 
 
 @pytest.mark.django_db
