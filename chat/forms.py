@@ -18,6 +18,7 @@ class MessageForm(forms.Form):
         widget=forms.Textarea(
             attrs={
                 "rows": 1,
+                "dir": "auto",
                 "enterkeyhint": "send",
                 "autocomplete": "off",
                 "data-composer-input": "",

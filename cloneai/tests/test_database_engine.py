@@ -274,10 +274,10 @@ def test_a_database_that_is_not_prepared_is_told_in_a_sentence(command: str, wor
     place, name = url.partition("@")[2].rpartition("/")[::2]
     owner, empty = f"{name}_owner", f"{name}_empty"
     with psycopg.connect(url, autocommit=True) as link:
-        link.execute(f"DROP DATABASE IF EXISTS {empty}")  # type: ignore[arg-type]  # names of our own
-        link.execute(f"DROP ROLE IF EXISTS {owner}")  # type: ignore[arg-type]
-        link.execute(f"CREATE ROLE {owner} LOGIN PASSWORD 'owner'")  # type: ignore[arg-type]
-        link.execute(f"CREATE DATABASE {empty} OWNER {owner} TEMPLATE template0")  # type: ignore[arg-type]
+        link.execute(f"DROP DATABASE IF EXISTS {empty}")
+        link.execute(f"DROP ROLE IF EXISTS {owner}")
+        link.execute(f"CREATE ROLE {owner} LOGIN PASSWORD 'owner'")
+        link.execute(f"CREATE DATABASE {empty} OWNER {owner} TEMPLATE template0")
         done = subprocess.run(
             [sys.executable, "manage.py", command],
             cwd=CHECKOUT,
@@ -287,8 +287,8 @@ def test_a_database_that_is_not_prepared_is_told_in_a_sentence(command: str, wor
             check=False,
             timeout=120,
         )
-        link.execute(f"DROP DATABASE {empty} WITH (FORCE)")  # type: ignore[arg-type]
-        link.execute(f"DROP ROLE {owner}")  # type: ignore[arg-type]
+        link.execute(f"DROP DATABASE {empty} WITH (FORCE)")
+        link.execute(f"DROP ROLE {owner}")
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr

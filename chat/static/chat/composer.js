@@ -17,6 +17,7 @@ export class Composer extends EventTarget {
     this.maxChars = Number(form.dataset.maxChars);
     this.isBusy = false;
     this.editing = null;
+    this.draft = ""; // what stood in the field when the editing began
     this.input.value ||= memory.read("draft") ?? "";
     this.#listen();
     this.#onInput();
@@ -44,6 +45,7 @@ export class Composer extends EventTarget {
   }
 
   edit(id, text) {
+    if (!this.editing) this.draft = this.input.value;
     this.editing = id;
     this.editingLine.hidden = false;
     this.input.value = text;
@@ -54,7 +56,8 @@ export class Composer extends EventTarget {
   endEdit() {
     this.editing = null;
     this.editingLine.hidden = true;
-    this.clear();
+    this.input.value = this.draft;
+    this.#onInput();
   }
 
   clear() {

@@ -22,7 +22,7 @@ export class Connection extends EventTarget {
     this.wasEverOpen = false;
     this.failures = 0;
     this.timer = null;
-    addEventListener("online", () => this.open());
+    addEventListener("online", () => this.#openAnew());
     addEventListener("offline", () => this.#say("offline"));
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden) this.wake();
@@ -51,6 +51,14 @@ export class Connection extends EventTarget {
     socket.addEventListener("open", () => this.#onOpen(socket));
     socket.addEventListener("message", (event) => this.#onMessage(event.data));
     socket.addEventListener("close", (event) => this.#onClose(socket, event.code));
+  }
+
+  /** After the network was away: a socket that still calls itself open may have died with it, without a word. */
+  #openAnew() {
+    const old = this.socket;
+    this.socket = null;
+    old?.close();
+    this.open();
   }
 
   /** Opens at once when the connection was let go for idleness or is waiting for its next try. */

@@ -56,6 +56,8 @@ export class Transcript {
 
   confirmQuestion(article, id) {
     delete article.dataset.pending;
+    for (const link of article.querySelectorAll("a[href]"))
+      link.setAttribute("href", link.getAttribute("href").replace(article.dataset.clientId, id));
     article.dataset.messageId = id;
     article.id = `m-${id}`;
   }

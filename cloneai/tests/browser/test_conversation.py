@@ -123,6 +123,7 @@ def test_a_connection_that_is_lost_and_found_misses_nothing(
     page.context.set_offline(True)
     page.wait_for_timeout(500)
     page.context.set_offline(False)
+    expect(page.get_by_text("You are offline")).to_be_hidden()
     assert html_of(wait_for_status(page, "complete")) == undisturbed
 
 
@@ -180,14 +181,21 @@ def test_an_edited_question_is_answered_instead(page: Page, http_provider: FakeP
     answer_slowly(http_provider, pause_seconds=0.001)
     ask(page, QUESTION)
     wait_for_status(page, "complete")
-    page.locator("article.is-user").hover()
-    page.get_by_role("link", name="Edit your message and ask again").click()
+    question = page.locator("article.is-user")
+    question.hover()
+    edit = page.get_by_role("link", name="Edit your message and ask again")
+    expect(edit).to_have_attribute(
+        "href", f"/chat/messages/{question.get_attribute('data-message-id')}/edit/"
+    )
     field = page.locator("textarea[name=content]")
+    field.fill("Half a thought")
+    edit.click()
     expect(field).to_have_value(QUESTION)
     page.keyboard.press("Escape")
-    expect(field).to_have_value("")
-    page.get_by_role("link", name="Edit your message and ask again").click()
+    expect(field).to_have_value("Half a thought")
+    edit.click()
     ask(page, "How do I give feedback?")
+    expect(field).to_have_value("Half a thought")
     expect(page.locator("article.is-user [data-text]")).to_have_text("How do I give feedback?")
     wait_for_status(page, "complete")
     expect(page.get_by_role("img", name="Version 2 of 2")).to_be_visible()
