@@ -11,7 +11,8 @@ from ninja.errors import HttpError
 from pydantic import BeforeValidator, Field
 
 from billing.models import utc_today
-from billing.performance import Percentiles, PerformanceReport, performance_report
+from billing.percentiles import Percentiles
+from billing.performance import PerformanceReport, performance_report
 from billing.reports import CostRow, GroupBy, cost_report
 from cloneai.accounts.models import User
 

@@ -18,6 +18,7 @@ from django.db.models import Count, F, FloatField, Func, Q, QuerySet, Sum, Value
 from django.db.models.functions import Cast, Coalesce, Floor, Greatest, Ln
 
 from billing.models import CostRecord, Outcome
+from billing.percentiles import Durations, Percentiles, find_percentiles, merge_durations
 from billing.reports import RECORD_SUMS, ROLLUP_SUMS, ZERO, days_of_ledger, within
 from billing.rollup import middle_ms, read_histogram
 from billing.rollup_models import LATENCY_RATIO, DailyLatency, DailyUsage, Measure
@@ -27,16 +28,6 @@ from cloneai.accounts.models import User
 SUCCEEDED = Q(outcome__in=[Outcome.SUCCESS, Outcome.STOPPED])
 MEASURED = {Measure.LATENCY: "latency_ms", Measure.FIRST_TOKEN: "time_to_first_token_ms"}
 EXACT_DAYS = 2
-Durations = list[tuple[float, int]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Percentiles:
-    """Milliseconds; None when nothing was measured."""
-
-    p50_ms: float | None
-    p95_ms: float | None
-    p99_ms: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +132,8 @@ def performance_report(
         total_cost_usd=cost,
         cost_per_token_usd=(cost / tokens).quantize(Decimal("0.0000000001")) if tokens else ZERO,
         average_response_time_ms=total["latency"] / successful if successful else None,
-        latency=find_percentiles(_merge(durations[Measure.LATENCY].values())),
-        time_to_first_token=find_percentiles(_merge(durations[Measure.FIRST_TOKEN].values())),
+        latency=find_percentiles(merge_durations(durations[Measure.LATENCY].values())),
+        time_to_first_token=find_percentiles(merge_durations(durations[Measure.FIRST_TOKEN].values())),
         retries=total["retries"],
         by_model=_by_model(groups=groups, durations=durations[Measure.LATENCY]),
         errors_by_type=dict((+errors).most_common()),
@@ -176,29 +167,6 @@ def daily_performance(
 
 def percentage(part: int, whole: int) -> Decimal:
     return (Decimal(100) * part / whole if whole else ZERO).quantize(Decimal("0.01"))
-
-
-def find_percentiles(durations: Durations) -> Percentiles:
-    """The 50th, 95th and 99th percentile of counted values, interpolated and rounded to a tenth."""
-    ordered = sorted(durations)
-    count = sum(number for _, number in ordered)
-    if not count:
-        return Percentiles(p50_ms=None, p95_ms=None, p99_ms=None)
-
-    def value_at(position: int) -> float:
-        passed = 0
-        for value, number in ordered:
-            passed += number
-            if position < passed:
-                return value
-        raise AssertionError("A position lies within the count.")
-
-    def percentile(percent: int) -> float:
-        whole, rest = divmod(percent * (count - 1), 100)
-        lower = value_at(whole)
-        return round(lower + (value_at(whole + 1) - lower) * rest / 100, 1) if rest else lower
-
-    return Percentiles(p50_ms=percentile(50), p95_ms=percentile(95), p99_ms=percentile(99))
 
 
 def _count_calls(sources: Sources) -> dict[tuple[str, str], dict[str, Any]]:
@@ -270,14 +238,6 @@ def _by_model(
         for model, counts in models.items()
     )
     return tuple(sorted(rows, key=lambda row: (-row.requests, row.model)))
-
-
-def _merge(groups: Iterable[Durations]) -> Durations:
-    merged: Counter[float] = Counter()
-    for durations in groups:
-        for value, number in durations:
-            merged[value] += number
-    return list(merged.items())
 
 
 def _midnight(day: date) -> datetime:
