@@ -1,14 +1,10 @@
 """What an expert does with files: upload, replace, retry, delete. Enter at `create_document`.
 
 Row, stored file and background job come and go together: the job is written to the same database in the same
-transaction, files are removed after the commit that makes them superfluous. Sizes are bytes.
+transaction, files are removed after the commit that makes them superfluous.
 """
 
-import errno
-import hashlib
-import logging
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -23,14 +19,13 @@ from cloneai.accounts.models import User
 from clones.models import Clone
 from knowledge.errors import UploadRefused
 from knowledge.file_names import clean_line, make_safe_name, suffix_of, title_from
-from knowledge.models import (
-    Chunk,
-    ChunkEmbedding,
-    Document,
-    DocumentPage,
-    Status,
-    storage_folder,
-    storage_path,
+from knowledge.models import Chunk, ChunkEmbedding, Document, DocumentPage, Status, storage_folder
+from knowledge.stored_files import (
+    find_stored_files,
+    inspect_upload,
+    remove_files,
+    remove_folder,
+    store_file,
 )
 
 __all__ = [
@@ -42,9 +37,6 @@ __all__ = [
     "retry_document",
 ]
 
-logger = logging.getLogger(__name__)
-
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 FAULTS_OF_NAME = ("type_mismatch", "unsupported_type")
 JOB = "knowledge.tasks.ingest"
 PROBE_JOB = "knowledge.tasks.probe_ready"
@@ -63,7 +55,7 @@ def create_document(
 
     A file that failed for its name alone, and comes again under another one, is that document's correction.
     """
-    sha256, size_bytes = _inspect(file=file)
+    sha256, size_bytes = inspect_upload(file=file)
     safe_name = make_safe_name(name=file_name)
     title = clean_line(text=title)[:200] or title_from(file_name=safe_name)
     misnamed = _find_misnamed(clone=clone, sha256=sha256, file_name=safe_name)
@@ -91,10 +83,8 @@ def create_document(
 def replace_document(
     *, document: Document, file: File[bytes], file_name: str, uploaded_by: User | None = None
 ) -> Document:
-    """Give a document new bytes. The version that answers now goes on answering until the new one is
-    ready.
-    """
-    sha256, size_bytes = _inspect(file=file)
+    """Give a document new bytes. The version that answers now goes on answering until the new one is ready."""
+    sha256, size_bytes = inspect_upload(file=file)
     with transaction.atomic():
         current = Document.objects.select_for_update().get(pk=document.pk)
         if not (current.status == Status.FAILED and current.sha256 == sha256):  # the same again, say renamed
@@ -138,15 +128,15 @@ def delete_document(*, document: Document) -> None:
         current = Document.objects.select_for_update().filter(pk=document.pk).first()
         if current is None:
             return
-        names = _stored_files(Q(pk=current.pk))
+        names = find_stored_files(Q(pk=current.pk))
         ChunkEmbedding.objects.filter(document=current).delete()
         current.delete()
-        transaction.on_commit(partial(_remove_files, names))
+        transaction.on_commit(partial(remove_files, names))
 
 
 def prepare_file_removal(clone: Clone) -> Callable[[], None]:
     """What to do with the files of a clone once its rows are gone; registered with `clones.deletion`."""
-    return partial(_remove_folder, storage_folder(clone_id=clone.pk), _stored_files(Q(clone=clone)))
+    return partial(remove_folder, storage_folder(clone_id=clone.pk), find_stored_files(Q(clone=clone)))
 
 
 def enqueue_ingestion(*, document: Document) -> None:
@@ -158,33 +148,6 @@ def enqueue_probes() -> None:
     """Queue the proof that ready documents are found, unless others wait to be read or the setting is off."""
     if settings.DOCUMENT_PROBES and not Document.objects.filter(status=Status.QUEUED).exists():
         async_task(PROBE_JOB, task_name="probe ready documents", save=False)
-
-
-def _inspect(*, file: File[bytes]) -> tuple[str, int]:
-    """The upload's SHA-256 and size, read once in pieces; refuses what is empty or too large."""
-    limit = settings.MAX_UPLOAD_BYTES
-    digest, size_bytes = hashlib.sha256(), 0
-    try:
-        file.seek(0)
-        for piece in file.chunks():
-            size_bytes += len(piece)
-            if size_bytes > limit:
-                raise UploadRefused(
-                    code="too_large",
-                    message=f"The file is larger than {limit // 2**20} MB. Split it into smaller files, or "
-                    "reduce its pictures, and upload it again.",
-                )
-            digest.update(piece)
-        file.seek(0)
-    except OSError as error:
-        raise UploadRefused(
-            code="unreadable", message="The upload could not be read. Check the file and upload it again."
-        ) from error
-    if not size_bytes:
-        raise UploadRefused(
-            code="empty_file", message="The file is empty (0 bytes). Check the original and upload it again."
-        )
-    return digest.hexdigest(), size_bytes
 
 
 def _refuse_duplicate(*, clone: Clone, sha256: str) -> None:
@@ -212,10 +175,8 @@ def _find_misnamed(*, clone: Clone, sha256: str, file_name: str) -> Document | N
 
 
 def _store(*, document: Document, file: File[bytes]) -> None:
-    """Save file and row and queue the job, all or nothing. Two uploads of the same bytes at once: one
-    wins.
-    """
-    name = _store_file(document=document, file=file)
+    """Save file and row and queue the job, all or nothing. Two uploads of the same bytes at once: one wins."""
+    name = store_file(document=document, file=file)
     document.file = name
     try:
         with transaction.atomic():
@@ -226,24 +187,6 @@ def _store(*, document: Document, file: File[bytes]) -> None:
         if isinstance(error, IntegrityError):
             _refuse_duplicate(clone=document.clone, sha256=document.sha256)
         raise
-
-
-def _store_file(*, document: Document, file: File[bytes]) -> str:
-    """The stored name. What was written before the disk was full is taken away again."""
-    name = storage_path(document, document.file_name)
-    try:
-        return default_storage.save(name, file)
-    except OSError as error:
-        with suppress(OSError):
-            default_storage.delete(name)
-        if error.errno not in DISK_FULL:
-            raise
-        logger.error("An upload could not be stored: %s", error)
-        raise UploadRefused(
-            code="storage_full",
-            message="There is no room left for files on the server, so nothing was stored. Tell the operator, and "
-            "upload the file again later.",
-        ) from error
 
 
 def _reset(*, document: Document) -> None:
@@ -260,19 +203,3 @@ def _discard_unfinished(*, document: Document) -> None:
     """Drop pages and passages of a version that never became live."""
     for model in (DocumentPage, Chunk):
         model.objects.filter(document=document).exclude(version=document.live_version or 0).delete()
-
-
-def _stored_files(which: Q) -> frozenset[str]:
-    pairs = Document.objects.filter(which).values_list("file", "live_file")
-    return frozenset(name for pair in pairs for name in pair if name)
-
-
-def _remove_files(names: frozenset[str]) -> None:
-    for name in names:
-        default_storage.delete(name)
-
-
-def _remove_folder(folder: str, names: frozenset[str]) -> None:
-    _remove_files(names)
-    with suppress(OSError):  # what else lies there, say of an upload that broke off, keeps the folder
-        default_storage.delete(folder)
