@@ -33,9 +33,7 @@ _NUMBERS = re.compile(r"\d+|\b[ivxlc]+\b", re.IGNORECASE)
 
 
 def clean_pages(*, pages: Sequence[ExtractedPage], kind: str) -> tuple[ExtractedPage, ...]:
-    """The same pages with clean text. Lines are only joined, and heads only removed, where the file has
-    a layout.
-    """
+    """The same pages with clean text. Lines are only joined, and heads only removed, where the file has a layout."""
     texts = [clean_characters(text=page.text) for page in pages]
     if kind == "pdf":
         texts = remove_running_lines(texts=texts)
@@ -49,9 +47,7 @@ def clean_pages(*, pages: Sequence[ExtractedPage], kind: str) -> tuple[Extracted
 
 
 def clean_characters(*, text: str) -> str:
-    """Composed characters, one kind of line break and space, no invisible characters, at most one blank
-    line.
-    """
+    """Composed characters, one kind of line break and space, no invisible characters, at most one blank line."""
     text = _LINE_BREAKS.sub("\n", text)
     if text.isascii():  # plain English holds nothing else; each of the others looks at every character
         text = _INVISIBLE.sub("", text)

@@ -1,6 +1,4 @@
-"""What can go wrong with documents. Every message is a sentence for the expert: what happened and what
-to do.
-"""
+"""What can go wrong with documents. Every message is a sentence for the expert: what happened and what to do."""
 
 from knowledge.models import Document
 
@@ -15,9 +13,7 @@ class KnowledgeError(Exception):
 
 
 class UploadRefused(KnowledgeError):  # noqa: N818 - the name says what happened
-    """Nothing was stored. Codes: duplicate (with `existing`), too_large, empty_file, unreadable, busy,
-    storage_full.
-    """
+    """Nothing was stored. Codes: duplicate (with `existing`), too_large, empty_file, unreadable, busy, storage_full."""
 
     def __init__(self, *, code: str, message: str, existing: Document | None = None) -> None:
         super().__init__(code=code, message=message)

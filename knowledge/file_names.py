@@ -5,9 +5,7 @@ import unicodedata
 
 
 def make_safe_name(*, name: str) -> str:
-    """A file name for display: no folders, control, direction or other invisible characters, at most 255
-    long.
-    """
+    """A file name for display: no folders, control, direction or other invisible characters, at most 255 long."""
     base = clean_line(text=re.split(r"[/\\]", name)[-1]).strip(". ")
     if len(base) > 255:
         stem, dot, suffix = base.rpartition(".")

@@ -44,9 +44,7 @@ def _is_copy(one: frozenset[str], other: frozenset[str]) -> bool:
 
 
 def _without_shared(*, candidate: Candidate, kept: list[Candidate]) -> Candidate | None:
-    """What of the candidate no kept passage holds; None when that is nothing or was taken in by a
-    neighbour.
-    """
+    """What of the candidate no kept passage holds; None when that is nothing or was taken in by a neighbour."""
     rest: Candidate | None = candidate
     for better in kept:
         if rest is not None and _overlap(rest, better):

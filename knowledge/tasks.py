@@ -113,8 +113,6 @@ def _queue_again(*, document: Document) -> int:
 
 
 def _waiting_ids() -> frozenset[uuid.UUID]:
-    """Documents with a job in the queue that no worker has taken yet (a taken one is locked into the
-    future).
-    """
+    """Documents with a job in the queue that no worker has taken yet (a taken one is locked into the future)."""
     jobs = (row.task for row in OrmQ.objects.filter(lock__lt=timezone.now()))
     return frozenset(uuid.UUID(job["args"][0]) for job in jobs if job and job.get("func") == JOB)

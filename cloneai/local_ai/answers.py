@@ -47,9 +47,7 @@ _LIST_QUESTION = re.compile(
 def answer_from_passages(
     *, question: Question, passages: Sequence[Passage], persona: Persona, already_said: str = ""
 ) -> str:
-    """Write the answer in Markdown, or say that the material does not cover the question (then without
-    markers).
-    """
+    """Write the answer in Markdown, or say that the material does not cover the question (then without markers)."""
     scored = score_units(question=question, passages=passages)
     ranked = rank_runs(
         scored=scored,

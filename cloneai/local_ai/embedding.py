@@ -36,9 +36,7 @@ def load_model() -> Any:
 
 
 def _import_wordllama() -> Any:
-    """Import WordLlama and undo what its import does to logging: it gives the root logger a handler and a
-    level.
-    """
+    """Import WordLlama and undo what its import does to logging: it gives the root logger a handler and a level."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     import wordllama  # late: only processes that really embed pay for it

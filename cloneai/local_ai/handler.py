@@ -1,6 +1,4 @@
-"""The core that every edge shares: method, path and body in, OpenAI's answer out. Enter at
-`handle_request`.
-"""
+"""The core that every edge shares: method, path and body in, OpenAI's answer out. Enter at `handle_request`."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ STREAM_HEADERS = {"content-type": "text/event-stream; charset=utf-8", "cache-con
 
 @dataclass(frozen=True)
 class HandlerOptions:
-    """How to answer: which models exist, the pause between a stream's chunks, and a reply that is always
-    given.
-    """
+    """How to answer: which models exist, the pause between a stream's chunks, and a reply that is always given."""
 
     catalogue: Catalogue = field(default_factory=Catalogue)
     chunk_delay_seconds: float = 0.0

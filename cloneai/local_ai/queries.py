@@ -32,9 +32,7 @@ _FORMS = (
 
 
 def find_query(*, request: ChatRequest) -> str:
-    """Return the query that a request is about: tagged, quoted after a label, or the last user message
-    itself.
-    """
+    """Return the query that a request is about: tagged, quoted after a label, or the last user message itself."""
     text = request.user_texts[-1] if request.user_texts else ""
     for pattern in (
         r"<(question|query|message|follow_up|followup)>\s*(?P<text>.+?)\s*</\1>",
@@ -112,9 +110,7 @@ def make_title(*, turns: Sequence[Turn]) -> str:
 
 
 def clean_request_text(*, text: str) -> str:
-    """Return the cleaned text of a cleaning request: what `<text>` encloses, or all after the first blank
-    line.
-    """
+    """Return the cleaned text of a cleaning request: what `<text>` encloses, or all after the first blank line."""
     tagged = re.search(r"<text>\n?(.*)\n?</text>", text, re.DOTALL)
     if tagged:
         return clean_text(text=tagged[1])
@@ -123,9 +119,7 @@ def clean_request_text(*, text: str) -> str:
 
 
 def clean_text(*, text: str) -> str:
-    """Normalise white space, mend hyphenation and wrapped lines; paragraphs, headings and lists stay as
-    they are.
-    """
+    """Normalise white space, mend hyphenation and wrapped lines; paragraphs, headings and lists stay as they are."""
     text = re.sub(r"[\u00ad\ufffe\x02][ \t]*\n?", "", text.replace("\r\n", "\n").replace("\r", "\n"))
     text = re.sub(r"[\u200b\ufeff]", "", text).replace("\u00a0", " ")
     text = re.sub(r"(?<=[^\W\d_])-[ \t]*\n[ \t]*(?=[^\W\d_A-Z])", "", text)

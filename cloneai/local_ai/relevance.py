@@ -149,9 +149,7 @@ def _match_words(question: Question, texts: list[str]) -> tuple[Vectors, Vectors
 
 
 def _surroundings(placed: Sequence[Placed], matches: Vectors) -> Vectors:
-    """Return, unit by unit, what its surroundings say: heading, the sentences before it, the question it
-    answers.
-    """
+    """Return, unit by unit, what its surroundings say: heading, the sentences before it, the question it answers."""
     around = np.zeros_like(matches)
     heading = np.zeros(matches.shape[1], dtype=np.float32)
     for row, (unit, _, position) in enumerate(placed):
@@ -171,9 +169,7 @@ def _surroundings(placed: Sequence[Placed], matches: Vectors) -> Vectors:
 
 
 def _inherit_from_questions(placed: Sequence[Placed], values: Vectors) -> Vectors:
-    """Lift what follows a question in the text (an FAQ) towards the question's own value, less with each
-    sentence.
-    """
+    """Lift what follows a question in the text (an FAQ) towards the question's own value, less with each sentence."""
     lifted = values.copy()
     for row, (unit, passage, _) in enumerate(placed):
         if not unit.text.endswith("?"):

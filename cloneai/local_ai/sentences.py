@@ -88,9 +88,7 @@ def clean_inline(text: str) -> str:
 
 
 def join_hyphenated(*, before: str, after: str, known: str) -> str:
-    """Join two lines of which the first ends in a hyphen; `known` is text that may show how the word is
-    written.
-    """
+    """Join two lines of which the first ends in a hyphen; `known` is text that may show how the word is written."""
     head = re.search(r"[^\W\d_]+$", before[:-1])
     tail = re.match(r"[^\W\d_]+", after)
     if head is None or tail is None or not tail.group()[0].islower():

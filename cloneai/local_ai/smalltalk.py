@@ -105,9 +105,7 @@ def recognise(*, text: str, name: str = "") -> str | None:
 
 
 def reply(*, kind: str, text: str, persona: Persona) -> str:
-    """Answer small talk of the given kind in the persona's name; the same message always gets the same
-    answer.
-    """
+    """Answer small talk of the given kind in the persona's name; the same message always gets the same answer."""
     if kind in ("self", "human"):
         return _introduce(persona, disclose=kind == "human")
     if kind == "greeting":

@@ -76,9 +76,7 @@ class _Walker:
         return self._string(schema, name=name, item=item)
 
     def _resolve(self, schema: Schema, *, depth: int) -> Schema:
-        """Follow references, merge `allOf`, and choose a branch of `anyOf`: a real one, or null when too
-        deep.
-        """
+        """Follow references, merge `allOf`, and choose a branch of `anyOf`: a real one, or null when too deep."""
         for _ in range(MAX_DEPTH):
             if "$ref" in schema:
                 rest = {key: value for key, value in schema.items() if key != "$ref"}
@@ -204,9 +202,7 @@ def _has_value(name: str, item: Extract) -> bool:
 
 
 def _number(schema: Schema, *, name: str, item: Extract | None, whole: bool) -> int | float:
-    """Return a number within the schema's limits: a message's number, a middling confidence, else the
-    least.
-    """
+    """Return a number within the schema's limits: a message's number, a middling confidence, else the least."""
     value: float = 0
     if item and item.turn and item.turn.number is not None and re.search(r"message|turn|source", name):
         value = item.turn.number

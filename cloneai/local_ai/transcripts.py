@@ -51,9 +51,7 @@ class Extract:
 
 
 def read_turns(*, request: ChatRequest) -> list[Turn]:
-    """Return the conversation: the last user message's transcript, or else the user and assistant
-    messages.
-    """
+    """Return the conversation: the last user message's transcript, or else the user and assistant messages."""
     texts = request.user_texts
     turns = parse_transcript(text=texts[-1]) if texts else []
     if turns:
