@@ -10,6 +10,7 @@ import asyncio
 import math
 import os
 import time
+import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -107,7 +108,7 @@ def warm_up(*, clone: "Clone", workers: int) -> None:
     wait_for_the_end(until=time.monotonic() + LONGEST_RUN_SECONDS)
 
 
-def read_passages(document_id: object) -> list[str]:
+def read_passages(document_id: uuid.UUID) -> list[str]:
     from knowledge.models import Chunk
 
     return list(
@@ -115,7 +116,7 @@ def read_passages(document_id: object) -> list[str]:
     )
 
 
-def fewest_requests(document_id: object) -> int:
+def fewest_requests(document_id: uuid.UUID) -> int:
     """No request of the provider's takes more than so many inputs and tokens."""
     from django.db.models import Count, Sum
 
