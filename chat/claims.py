@@ -2,7 +2,8 @@
 
 The rule, for each statement in front of a marker and the passage that the marker names:
 1. every number of the statement must stand in the passage, else it is unsupported;
-2. at least `SAME_WORDS` of its words (rare ones counting more) stand in one run of the passage's sentences: supported;
+2. at least `SAME_WORDS` of its words (rare ones counting more) stand in one run of the passage's sentences, or do so
+   for each of its sentences by itself (an answer skips what stands between them): supported;
 3. else its vector must come within the embedding model's `same_sense` of that run's, and at least `SOME_WORDS` of its
    words stand there: supported in other words;
 4. else it is unsupported.
@@ -21,7 +22,7 @@ from billing.metering import MeteredCallError, Payer, embed_texts
 from billing.models import Purpose
 from chat.citations import MARKER
 from chat.models import Citation
-from chat.support import Place, find_nearest, find_statements
+from chat.support import MAX_SENTENCES, Place, find_nearest, find_statements, split_sentences
 from clones.models import Clone
 from knowledge.embedding import EmbeddingModel
 from knowledge.relevance import calibration_for
@@ -125,9 +126,18 @@ def _judge_by_words(*, statement: str, content: str, place: Place | None) -> boo
         return False
     if place is None:  # no word to compare: another script than the passage's
         return None
-    if place.share >= SAME_WORDS:
+    if place.share >= SAME_WORDS or _is_said_in_parts(statement=statement, content=content):
         return True
     return None if place.share >= SOME_WORDS else False
+
+
+def _is_said_in_parts(*, statement: str, content: str) -> bool:
+    """Whether each of several sentences would be borne out by its words if it were cited alone."""
+    parts = [part for part in split_sentences(statement) if len(_WORD.findall(part)) >= LEAST_WORDS]
+    if not 1 < len(parts) <= MAX_SENTENCES:
+        return False
+    places = (find_nearest(statement=part, content=content) for part in parts)
+    return all(place is not None and place.share >= SAME_WORDS for place in places)
 
 
 def _shown_text(content: str, place: Place | None) -> str:

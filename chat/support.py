@@ -73,6 +73,10 @@ def find_nearest(*, statement: str, content: str) -> Place | None:
     return best[1] if best else None
 
 
+def split_sentences(text: str) -> list[str]:
+    return [text[start:end] for start, end in _split(text)]
+
+
 def _split(text: str) -> Iterator[tuple[int, int]]:
     """Spans of the sentences of `text`, blanks between them left out."""
     start = 0

@@ -61,6 +61,26 @@ def test_words_and_numbers_decide(clone: Clone, text: str, expected: bool):
     assert claim.cosine is None
 
 
+SHEET = (
+    "Answer all six questions in writing. If the sheet is longer than a page, you are preparing a trial.\n\n"
+    "1. What happened, that a camera would have seen?\n2. What effect did it have, on whom?\n"
+    "3. What should be different, and from when?\n4. What is my own part in it?\n"
+    "5. What may the other person say, feel or fear?\n6. What will I do if nothing changes?\n\n"
+    "A word on question 6. It is for you. You do not open with consequences, but you must know them."
+)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sentences_far_apart_in_the_passage_are_found_one_by_one(clone: Clone):
+    first = "If the sheet is longer than a page, you are preparing a trial."
+    last = "You do not open with consequences, but you must know them"
+    (claim,) = check(clone, f"{first} {last} [1].", SHEET)
+    assert claim.is_supported
+    for wrong in ("Then show the paper to your lawyer", "Elephants remember every waterhole"):
+        (claim,) = check(clone, f"{first} {last}. {wrong} [1].", SHEET)
+        assert not claim.is_supported
+
+
 @pytest.fixture
 def offline(clone: Clone, settings) -> Clone:
     from billing.prices import seed_prices
