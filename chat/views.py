@@ -20,6 +20,7 @@ from chat.models import ChatSession, Citation, GapQuestion, Message, Role
 from chat.sessions import end_session
 from chat.source_text import flow_page, flow_source
 from chat.sources import open_source
+from chat.transcript_search import find_said
 from chat.transcripts import session_title
 
 SESSIONS_PER_PAGE = 30
@@ -31,17 +32,19 @@ SCRIPT_HEADER = "X-Requested-With"  # sent by our scripts: they want a partial o
 @login_required
 @require_safe
 def sessions(request: HttpRequest) -> HttpResponse:
-    """The member's own conversations, last active first, narrowed by `?q=`."""
+    """The member's own conversations, last active first; `?q=` looks for words in titles, names and what was said."""
     form = SessionSearchForm(request.GET)
     query = form.cleaned_data["q"].strip() if form.is_valid() else ""
     found = (
         ChatSession.objects.visible_to(request.user).select_related("clone").prefetch_related(_answered_now())
     )
     for word in query.split()[:8]:
-        found = found.filter(Q(title__icontains=word) | Q(clone__name__icontains=word))
-    said = Message.objects.filter(session=OuterRef("pk"), is_current=True).exclude(content="")
+        said = find_said(word).filter(session__user=request.user, is_current=True)
+        named = Q(title__icontains=word) | Q(clone__name__icontains=word)
+        found = found.filter(named | Q(pk__in=said.values("session")))
+    latest = Message.objects.filter(session=OuterRef("pk"), is_current=True).exclude(content="")
     found = found.annotate(
-        preview=Subquery(said.order_by("-created_at").values(text=Left("content", PREVIEW_CHARS))[:1])
+        preview=Subquery(latest.order_by("-created_at").values(text=Left("content", PREVIEW_CHARS))[:1])
     )
     page = Paginator(found, SESSIONS_PER_PAGE).get_page(request.GET.get("page"))
     return render(request, "chat/sessions.html", {"form": form, "query": query, "page": page})

@@ -103,6 +103,21 @@ def test_list_without_conversations_leads_to_the_gallery(browser: Client) -> Non
     assert "Browse clones" in browser.get(reverse("chat:sessions")).text
 
 
+def test_a_conversation_is_found_by_what_was_said_in_it(
+    browser: Client, answer: Message, session: ChatSession, clone: Clone, stranger: User
+) -> None:
+    foreign = ChatSession.objects.create(clone=clone, user=stranger, title="foreign")
+    foreign.messages.create(role=Role.USER, content="Half an hour?")
+    session.messages.create(role=Role.ASSISTANT, content="A fortnight.", is_current=False)
+    ChatSession.objects.filter(pk=session.pk).update(title="Of time")
+    url = reverse("chat:sessions")
+    assert titles(browser.get(url, {"q": "HOUR"}).text) == ["Of time"]
+    assert titles(browser.get(url, {"q": "hou long time"}).text) == ["Of time"]
+    assert titles(browser.get(url, {"q": "hour elephants"}).text) == []
+    assert titles(browser.get(url, {"q": "fortnight"}).text) == []
+    assert titles(browser.get(url, {"q": "':*&!| \\"}).text) == []
+
+
 def test_conversation_can_be_renamed_but_not_to_nothing(browser: Client, session: ChatSession) -> None:
     url = reverse("chat:rename", args=[session.pk])
     browser.post(url, {"title": "Soup"})
