@@ -15,6 +15,7 @@ from billing.admin_report import show_report
 from billing.models import CostRecord, ModelPrice
 from billing.price_refresh import SUSPICIOUS_FACTOR, is_suspicious
 from billing.prices import price_of
+from billing.reports import GONE
 from cloneai.accounts.admin_access import (
     EXPERT,
     REVIEWER,
@@ -120,12 +121,12 @@ class CostRecordAdmin(ReadOnlyAdmin):
 
     @display(description="Person")
     def member_address(self, record: CostRecord) -> str:
-        return record.user.email if record.user else "Erased"
+        return record.user.email if record.user else GONE
 
     @display(description="Person")
     def member_pseudonym(self, record: CostRecord) -> str:
         if record.user is None:
-            return "Erased"
+            return GONE
         return record.user.email if record.is_viewers else record.user.pseudonym  # type: ignore[attr-defined]
 
     @display(description="Cost (USD)", ordering="cost_usd")
