@@ -209,7 +209,7 @@ class CostRecord(models.Model):
     model = models.CharField(max_length=100)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, db_index=False, **LINK)
     clone = models.ForeignKey("clones.Clone", db_index=False, **LINK)
-    session = models.ForeignKey("chat.ChatSession", **LINK)
+    session = models.ForeignKey("chat.ChatSession", db_index=False, **LINK)
     message = models.ForeignKey("chat.Message", **LINK)
     document = models.ForeignKey("knowledge.Document", **LINK)
     input_tokens = models.PositiveIntegerField(help_text="All input tokens, cached ones included.")
@@ -244,6 +244,8 @@ class CostRecord(models.Model):
             models.Index(fields=["day"], name="cost_by_day"),
             models.Index(fields=["user", "day"], name="cost_by_user"),
             models.Index(fields=["clone", "day"], name="cost_by_clone"),
+            # With the cost in it: what each conversation cost is summed up from the index alone.
+            models.Index(fields=["session"], include=["cost_usd"], name="cost_by_session"),
             models.Index(fields=["created_at"], name="cost_by_moment"),
             models.Index(
                 fields=["outcome", "created_at"], condition=~Q(outcome="success"), name="cost_not_success"

@@ -1,4 +1,4 @@
-"""How PostgreSQL carries out what a page asks: `read_by_page` explains every statement with its actual rows."""
+"""How PostgreSQL carries out what a page asks: `explain` runs a statement that `note_statements` noted."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -13,10 +13,14 @@ SORTS = ("Sort", "Incremental Sort")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One statement. `rows_read` are those that it took from each table, filtered ones included."""
+    """One statement. `rows_read` are those that it took from each table, filtered ones included.
+
+    `rows_fetched` leaves out those that an index alone could tell.
+    """
 
     sql: str
     rows_read: dict[str, int]
+    rows_fetched: dict[str, int]
     most_sorted: int
     milliseconds: float
 
@@ -45,12 +49,15 @@ def explain(sql: str, params: Any) -> Plan:
         found = cursor.fetchone()[0]
     top = (json.loads(found) if isinstance(found, str) else found)[0]
     rows_read: dict[str, int] = {}
+    rows_fetched: dict[str, int] = {}
     most_sorted = 0
     for node in _walk(top["Plan"]):
         loops = node["Actual Loops"]
         if table := node.get("Relation Name"):
             left_out = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
-            rows_read[table] = rows_read.get(table, 0) + round((node["Actual Rows"] + left_out) * loops)
+            rows = round((node["Actual Rows"] + left_out) * loops)
+            rows_read[table] = rows_read.get(table, 0) + rows
+            rows_fetched[table] = rows_fetched.get(table, 0) + node.get("Heap Fetches", rows)
         elif node["Node Type"] == "Bitmap Index Scan" and node["Index Name"]:
             pass  # its rows are those of the heap scan above it
         if node["Node Type"] in SORTS:
@@ -58,7 +65,13 @@ def explain(sql: str, params: Any) -> Plan:
                 most_sorted,
                 round(sum(child["Actual Rows"] * child["Actual Loops"] for child in node["Plans"])),
             )
-    return Plan(sql=sql, rows_read=rows_read, most_sorted=most_sorted, milliseconds=top["Execution Time"])
+    return Plan(
+        sql=sql,
+        rows_read=rows_read,
+        rows_fetched=rows_fetched,
+        most_sorted=most_sorted,
+        milliseconds=top["Execution Time"],
+    )
 
 
 def _walk(node: dict[str, Any]) -> Iterator[dict[str, Any]]:

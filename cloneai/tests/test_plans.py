@@ -59,7 +59,8 @@ SEARCHES = (
     ("reviewer", "/admin/chat/chatsession/?q=word77"), ("admin", "/admin/accounts/user/?q=person77"),
     ("admin", "/admin/knowledge/document/?q=document"), ("admin", "/admin/accounts/auditentry/?q=clone:7"),
     ("reviewer", QUEUE + "?q=meeting"), ("reviewer", QUEUE + "?flag=distress"), ("reviewer", QUEUE + "?flag=any"),
-    ("reviewer", QUEUE + "?quality=poor"), ("reviewer", QUEUE + "?feedback=bad"), ("reviewer", QUEUE + "?assigned=me"),
+    ("reviewer", QUEUE + "?cost=0.10"), ("reviewer", QUEUE + "?quality=poor"), ("reviewer", QUEUE + "?feedback=bad"),
+    ("reviewer", QUEUE + "?assigned=me"),
 )  # fmt: skip
 # Read once from end to end, and why that is no matter. A table of which a page reads this much is read once, not more.
 READ_ONCE = {
@@ -184,6 +185,13 @@ def test_searches_read_no_long_table_twice(installation: Installation, actor: st
     tables -= set() if address.startswith(QUEUE) else set(LARGEST)
     excess = find_excess(plans, most=MOST_READ, once=frozenset(tables))
     assert not excess, "\n".join(excess)
+
+
+@pytest.mark.django_db
+def test_the_filter_by_cost_sums_the_ledger_from_an_index_alone(installation: Installation) -> None:
+    plans = plans_of(installation, "reviewer", QUEUE + "?cost=0.10")
+    assert max(plan.rows_read.get("billing_costrecord", 0) for plan in plans) >= SIZE.messages
+    assert max(plan.rows_fetched.get("billing_costrecord", 0) for plan in plans) <= MOST_READ
 
 
 @pytest.mark.django_db
