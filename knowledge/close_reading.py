@@ -12,7 +12,6 @@ Enter at `read_closely`. Everything is compared within one search, never between
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from math import log
 
 import numpy as np
 import numpy.typing as npt
@@ -183,22 +182,22 @@ def _match_words(
 
 def _best_closeness(material: _Material, *, question: Vectors) -> Scores:
     """Per passage, the cosine of its best three sentences in a row to the question."""
-    rows = material.sentence_rows
-    sums = np.vstack([np.zeros((1, rows.shape[1])), np.cumsum(rows, axis=0, dtype=np.float64)])
     best = np.zeros(len(material.texts))
     for place, text in enumerate(material.texts):
-        if text.first == text.last:
+        rows = material.sentence_rows[text.first : text.last]
+        if not len(rows):
             continue
-        starts = np.arange(text.first, max(text.first + 1, text.last - CLOSENESS_SENTENCES + 1))
-        windows = sums[np.minimum(starts + CLOSENESS_SENTENCES, text.last)] - sums[starts]
-        lengths = np.maximum(np.linalg.norm(windows, axis=1), 1e-6)
-        best[place] = float((windows @ question / lengths).max())
+        in_a_row = min(CLOSENESS_SENTENCES, len(rows))
+        starts = len(rows) - in_a_row + 1
+        sums = np.sum([rows[first : first + starts] for first in range(in_a_row)], axis=0)
+        lengths = np.maximum(np.linalg.norm(sums, axis=1), 1e-6)
+        best[place] = float((sums @ question / lengths).max())
     return best
 
 
 def _best_fit(material: _Material) -> Scores:
     """Per passage, how well its best five sentences in a row speak of the question's words."""
-    sentences, texts, stems = material.sentences, material.texts, material.stems
+    stems = material.stems
     asked = [stems[word] for word in material.asked]
     matches = _match_words(
         asked=asked,
@@ -206,23 +205,37 @@ def _best_fit(material: _Material) -> Scores:
         spoken=[stems[word] for word in material.spoken],
         cosines=material.asked_rows @ material.spoken_rows.T,
     )
-    positions = {word: index for index, word in enumerate(material.spoken)}
-    words = [
-        [positions[word] for word in find_words(sentence) if word in positions] for sentence in sentences
-    ]
-    said = np.array(
-        [matches[:, columns].max(axis=1) if columns else np.zeros(len(asked)) for columns in words]
-    ).reshape(len(sentences), len(asked))
-    weights = np.array([log(1 + len(sentences) / (0.5 + count)) for count in (said >= 1.0).sum(axis=0)])
+    said = _best_in_each_sentence(material, matches=matches)
+    weights = np.log(1 + len(said) / (0.5 + (said >= 1.0).sum(axis=0)))
     weights /= weights.sum() or 1.0
-    best = np.zeros(len(texts))
-    for place, text in enumerate(texts):
+    best = np.zeros(len(material.texts))
+    for place, text in enumerate(material.texts):
+        sentences = said[text.first : text.last]
+        if not len(sentences):
+            continue
+        runs = sentences.copy()
+        for later in range(1, min(FIT_SENTENCES, len(sentences))):
+            np.maximum(runs[:-later], sentences[later:], out=runs[:-later])
         under = {stems[word] for word in text.headings}
         by_heading = np.array([SAME_HEADING * (stem in under) for stem in asked])
-        for start in range(text.first, text.last):
-            run = said[start : min(start + FIT_SENTENCES, text.last)].max(axis=0)
-            best[place] = max(best[place], float((np.maximum(run, by_heading) ** 2) @ weights))
+        best[place] = float((np.maximum(runs, by_heading) ** 2 @ weights).max())
     return best
+
+
+def _best_in_each_sentence(material: _Material, *, matches: Vectors) -> Scores:
+    """How far each sentence (rows) says each word of the question (columns): by the nearest of its words, 0 to 1."""
+    columns_of = {word: column for column, word in enumerate(material.spoken)}
+    spoken = [
+        [columns_of[word] for word in find_words(sentence) if word in columns_of]
+        for sentence in material.sentences
+    ]
+    said = np.zeros((len(spoken), len(matches)))
+    has_words = [place for place, columns in enumerate(spoken) if columns]
+    if has_words:
+        starts = np.cumsum([0, *(len(spoken[place]) for place in has_words[:-1])])
+        of_each_word = matches[:, list(chain.from_iterable(spoken))]
+        said[has_words] = np.maximum.reduceat(of_each_word, starts, axis=1).T
+    return said
 
 
 def _mean(rows: Vectors) -> Vectors:
