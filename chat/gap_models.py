@@ -36,7 +36,7 @@ class KnowledgeGap(models.Model):
     """One thing that the material does not answer, however often and in whatever words it was asked.
 
     The expert's `answer` becomes `document`, through the same pipeline as an upload; then the questions are asked
-    again (`chat.gap_closing`). `replay_wanted` is set until that is done.
+    again (`chat.gap_closing`). `replay_wanted_at` is set until that is done.
     """
 
     clone = models.ForeignKey(Clone, on_delete=models.CASCADE, related_name="knowledge_gaps")
