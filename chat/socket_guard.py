@@ -151,9 +151,7 @@ class GuardedSocket(AsyncWebsocketConsumer):
         return access is Access.GRANTED
 
     async def _recheck(self) -> None:
-        """Ends the socket at once after a logout or a deactivation, within `RECHECK_SECONDS` of a lost permission, or
-        when idle.
-        """
+        """Ends the socket when idle, within `RECHECK_SECONDS` of a lost permission, at once after a logout."""
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.must_recheck.wait(), RECHECK_SECONDS)

@@ -39,7 +39,7 @@ def sessions(request: HttpRequest) -> HttpResponse:
         ChatSession.objects.visible_to(request.user).select_related("clone").prefetch_related(_answered_now())
     )
     for word in query.split()[:8]:
-        said = find_said(word).filter(session__user=request.user, is_current=True)
+        said = find_said(word).filter(session__user=request.user.pk, is_current=True)
         named = Q(title__icontains=word) | Q(clone__name__icontains=word)
         found = found.filter(named | Q(pk__in=said.values("session")))
     latest = Message.objects.filter(session=OuterRef("pk"), is_current=True).exclude(content="")

@@ -1,5 +1,4 @@
-"""The one function through which every search goes: chat, the expert's retrieval check, API;
-`search_passages`.
+"""The one door of every search, for the chat, the expert's retrieval check and the API: `search_passages`.
 
 Dense and lexical candidates are fused; a poor first search gets a second look (`knowledge.second_look`); repeated
 text is removed, and what does not reach the floor of relevance is set aside. The figures are explained in
