@@ -15,6 +15,7 @@ export class ConnectionLine {
     else if (state === "offline") this.#say("You are offline. Your draft is kept; the conversation goes on when you are back.");
     else if (state === "signed-out") this.#say("You have been signed out. ", { isError: true, link: ["Sign in", this.signInUrl] });
     else if (state === "gone") this.#say("This conversation is no longer available. ", { isError: true, link: ["All conversations", "/chat/"] });
+    else if (!this.line.hidden) this.#say("Reconnecting…");
     else this.timer = setTimeout(() => this.#say("Reconnecting…"), PATIENCE_MS);
   }
 

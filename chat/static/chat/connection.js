@@ -21,6 +21,7 @@ export class Connection extends EventTarget {
     this.state = "connecting";
     this.wasEverOpen = false;
     this.failures = 0;
+    this.refusals = 0; // sockets in a row that never opened
     this.timer = null;
     addEventListener("online", () => this.#openAnew());
     addEventListener("offline", () => this.#say("offline"));
@@ -51,6 +52,7 @@ export class Connection extends EventTarget {
     socket.addEventListener("open", () => this.#onOpen(socket));
     socket.addEventListener("message", (event) => this.#onMessage(event.data));
     socket.addEventListener("close", (event) => this.#onClose(socket, event.code));
+    this.refusals += 1;
   }
 
   /** After the network was away: a socket that still calls itself open may have died with it, without a word. */
@@ -80,6 +82,7 @@ export class Connection extends EventTarget {
     if (socket !== this.socket) return;
     const isFirst = !this.wasEverOpen;
     this.wasEverOpen = true;
+    this.refusals = 0;
     this.#say("open");
     this.dispatchEvent(new CustomEvent("open", { detail: { isFirst } }));
   }
@@ -92,6 +95,7 @@ export class Connection extends EventTarget {
   #onClose(socket, code) {
     if (socket !== this.socket) return;
     this.socket = null;
+    if (this.isOver) return;
     if (code === SIGNED_OUT) return this.#say("signed-out");
     if (code === GONE) return this.#say("gone");
     if (code === IDLE && document.hidden) return this.#say("idle");
@@ -100,6 +104,16 @@ export class Connection extends EventTarget {
     const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (this.failures - 1));
     const pause = code === CROWDED ? CROWDED_PAUSE_MS : longest * (0.5 + Math.random() / 2);
     this.timer = setTimeout(() => this.open(), pause);
+    if (this.refusals > 1) this.#askPage();
+  }
+
+  /** Of a socket that was refused before it opened browsers tell nothing; the page itself says who may see it. */
+  async #askPage() {
+    const answer = await fetch(location.pathname, { method: "HEAD", redirect: "manual" }).catch(() => null);
+    const found = answer?.type === "opaqueredirect" ? "signed-out" : answer?.status === 404 ? "gone" : null;
+    if (!found || this.isOpen) return;
+    clearTimeout(this.timer);
+    this.#say(found);
   }
 
   #say(state) {

@@ -127,6 +127,14 @@ def test_a_connection_that_is_lost_and_found_misses_nothing(
     assert html_of(wait_for_status(page, "complete")) == undisturbed
 
 
+def test_who_was_signed_out_while_away_is_told(page: Page) -> None:
+    """A socket that is refused before it opens has no close code that a browser would tell."""
+    page.context.clear_cookies()
+    page.evaluate("dispatchEvent(new Event('online'))")
+    expect(page.get_by_text("You have been signed out.")).to_be_visible()
+    expect(page.get_by_role("link", name="Sign in").last).to_be_visible()
+
+
 def test_two_tabs_show_the_same_stream(page: Page, http_provider: FakeProvider, undisturbed: str) -> None:
     answer_slowly(http_provider, pause_seconds=0.08)
     other = page.context.new_page()
