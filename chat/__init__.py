@@ -14,6 +14,6 @@
   `small_words`
 - knowledge gaps: `gaps`, `gap_words`, `gap_closing`, `feedback`
 - for staff: `admin` and the files named after it, `flags`, `receipts`, `session_reports`
-- judging a clone: `rehearsals`, `evaluation`, `evaluation_metrics`
+- judging a clone: `rehearsals`, `evaluation`, `evaluation_questions`, `evaluation_metrics`
 - tables: `models` and the files named after it; jobs: `tasks`
 """

@@ -14,8 +14,9 @@ from django.urls import URLPattern, path
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminTextInputWidget
 
-from chat.evaluation import ImportRefused, compare_runs, import_questions, start_run, take_liked_answers
+from chat.evaluation import compare_runs, start_run
 from chat.evaluation_metrics import NAMES, Figures, find_regressions, in_units
+from chat.evaluation_questions import ImportRefused, import_questions, take_liked_answers
 from chat.models import EvaluationQuestion, EvaluationResult, EvaluationRun, RunStatus
 from cloneai.accounts.admin_access import EXPERT, RoleAdmin, StaffRequest, record_action
 from clones.admin_filters import CloneNameFilter, OwnCloneFilter

@@ -5,7 +5,7 @@ from django.core.management import CommandError, call_command
 
 from billing.prices import seed_prices
 from chat.calibration import Judged, choose_floor, weigh_floors
-from chat.evaluation import import_questions
+from chat.evaluation_questions import import_questions
 from clones.models import Clone
 from knowledge.models import Document
 

@@ -7,7 +7,8 @@ from django.urls import reverse
 
 from billing.models import CostRecord
 from billing.prices import seed_prices
-from chat.evaluation import ImportRefused, import_questions, run_evaluation, start_run, take_liked_answers
+from chat.evaluation import run_evaluation, start_run
+from chat.evaluation_questions import ImportRefused, import_questions, take_liked_answers
 from chat.models import ChatSession, Citation, EvaluationQuestion, EvaluationRun, Message, Role, RunStatus
 from cloneai.accounts.models import User
 from clones.models import Clone

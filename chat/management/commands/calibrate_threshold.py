@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from billing.metering import MeteredCallError, Payer
 from chat.calibration import MOST_LOST, Judged, Trade, choose_floor, judge_questions, trade_at, weigh_floors
-from chat.evaluation import ImportRefused, import_questions
+from chat.evaluation_questions import ImportRefused, import_questions
 from clones.models import Clone
 from knowledge.relevance import calibration_for
 

@@ -7,8 +7,9 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-from chat.evaluation import ImportRefused, compare_runs, import_questions, run_evaluation, start_run
+from chat.evaluation import compare_runs, run_evaluation, start_run
 from chat.evaluation_metrics import NAMES, Figures, in_units
+from chat.evaluation_questions import ImportRefused, import_questions
 from chat.models import EvaluationRun, RunStatus
 from clones.models import Clone
 
