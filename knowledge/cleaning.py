@@ -1,5 +1,4 @@
-"""Deterministic clean-up of extracted pages: what layout left in the text goes, words stay. Enter at
-`clean_pages`.
+"""Deterministic clean-up of extracted pages: what layout left in the text goes, words stay; `clean_pages`.
 
 It mends ligatures, invisible characters, spaces, words broken over two lines, and running heads and feet.
 The page numbers stay what they were. Nothing here calls a model.

@@ -133,9 +133,7 @@ def embedded_text(*, headings: Sequence[str], content: str) -> str:
 
 
 def check_vectors(*, vectors: Vectors, count: int, dimensions: int) -> HalfVectors:
-    """The vectors as half precision. Raises IngestionError unless each is finite, non-zero and of the
-    length asked for.
-    """
+    """The vectors as half precision. Raises IngestionError unless each is finite, not zero and as long as asked."""
     half = vectors.astype(np.float16) if vectors.shape == (count, dimensions) else None
     if half is None or not np.isfinite(half).all() or not half.any(axis=1).all():
         raise IngestionError(

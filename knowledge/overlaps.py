@@ -1,7 +1,7 @@
-"""Passages that say the same twice: neighbours that share text, and copies in other documents. Pure
-functions.
+"""Passages that say the same twice: neighbours that share text, and copies in other documents.
 
-Offsets count characters of a document's text. Candidates come best first; what is kept stays in that order.
+Pure functions. Offsets count characters of a document's text. Candidates come best first; what is kept stays in that
+order.
 """
 
 import re

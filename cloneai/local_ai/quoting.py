@@ -37,8 +37,9 @@ def write_run(*, run: Run, under: str) -> str:
 
 
 def quote_text(*, text: str, kind: str) -> str:
-    """Make a sentence fit to stand alone: show cuts, and turn its own `[3]` into `(3)`, which is no
-    marker. Fences of code do not survive on one line.
+    """Make a sentence fit to stand alone: show cuts, turn its own `[3]` into `(3)`, which is no marker.
+
+    Fences of code do not survive on one line.
     """
     text = re.sub(r"\s*`{3,}\s*", " ", text).strip() or "…"
     text = re.sub(r"\[(\d[\d,;\s–-]*)\]", r"(\1)", text)

@@ -43,8 +43,9 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A unit of a passage with its score. `matches` says how well it speaks of each word of the question (0 to
-    1); `vector` has length 1.
+    """A unit of a passage with its score.
+
+    `matches`, 0 to 1, says how well it speaks of each word of the question; `vector` has length 1.
     """
 
     unit: Unit

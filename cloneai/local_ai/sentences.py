@@ -34,8 +34,9 @@ _MAX_HEADING_WORDS = 12
 
 @dataclass(frozen=True)
 class Unit:
-    """A heading, a sentence of prose or of an item, or a row of a table. `block` counts paragraphs, items and
-    rows within the text.
+    """A heading, a sentence of prose or of an item, or a row of a table.
+
+    `block` counts paragraphs, items and rows within the text.
     """
 
     text: str

@@ -1,5 +1,5 @@
 // The conversation page. The server's database is the truth; this page shows it, sends orders, and after any break
-// asks for what it missed. Frames are those of the contract.
+// asks for what it missed. Frames are those of docs/contracts.md.
 
 import { BudgetLine } from "./budget-line.js";
 import { Composer } from "./composer.js";
