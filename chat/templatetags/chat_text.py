@@ -11,7 +11,7 @@ from chat.models import Message
 
 register = template.Library()
 
-MARKS = re.compile(r"\s*\[\d{1,3}\]|[*_`#>|]+|^\s*[-+]\s", re.MULTILINE)
+MARKS = re.compile(r"\s*\[\d{1,3}\]|[*_`#|]+|^\s*(?:[-+]\s|>+)", re.MULTILINE)
 
 
 @register.filter

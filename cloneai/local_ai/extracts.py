@@ -47,6 +47,12 @@ INSIGHT_CUES = {
         r"team|company|doctor|name|age|house|dog|cat|schedule|shift|manager|business)|years old|diagnosed|"
         r"allerg\w+|pregnant|vegetarian|vegan)\b"
     ),
+    # What they ask about is no interest of theirs: a question says nothing of the one who asks.
+    "expertise_interests": (
+        r"\b(?:i(?:'m| am) (?:\w+ )?(?:interested in|curious about|fascinated by|passionate about|into)|"
+        r"i care (?:\w+ )?about|(?:interests|fascinates) me|my (?:hobby|hobbies|passion)|ich interessiere mich|"
+        r"interessiert mich|m'intéresse|me interesa|mi interessa)\b"
+    ),
 }
 _HIGH = re.compile(
     r"\b(?:must|never|always|important|urgent|today|immediately|first|essential|critical|make sure)\b",
@@ -131,12 +137,6 @@ def find_actions(*, turns: Sequence[Turn], limit: int = 8) -> list[Extract]:
 def find_insights(*, turns: Sequence[Turn], kind: str, limit: int = 4) -> list[Extract]:
     """Return what a member said of themselves that is of one of the guide's kinds."""
     own = [item for item in split_turns(turns=turns) if item.turn and item.turn.speaker == "member"]
-    if kind == "expertise_interests":
-        member_turns = [turn for turn in turns if turn.speaker == "member"]
-        return [
-            Extract(text=topic, turn=_turn_naming(topic, member_turns), kind=kind)
-            for topic in find_topics(turns=member_turns, limit=limit)
-        ]
     if kind == "follow_up_topics":
         later = [
             item
@@ -223,10 +223,6 @@ def _phrases(text: str, *, tongue: Tongue) -> list[list[str]]:
         if run:
             phrases.append(run)
     return phrases
-
-
-def _turn_naming(topic: str, turns: Sequence[Turn]) -> Turn | None:
-    return next((turn for turn in turns if topic in " ".join(find_words(turn.text))), None)
 
 
 def _distinct(extracts: Sequence[Extract]) -> list[Extract]:

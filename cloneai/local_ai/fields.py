@@ -11,7 +11,7 @@ from cloneai.local_ai.chat_request import ChatRequest
 from cloneai.local_ai.embedding import embed_texts
 from cloneai.local_ai.transcripts import Extract, Turn, read_turns, split_turns
 
-INSIGHT_KINDS = (*extracts.INSIGHT_CUES, "expertise_interests", "follow_up_topics")
+INSIGHT_KINDS = (*extracts.INSIGHT_CUES, "follow_up_topics")
 NOTHING = "Nothing was said about this."
 
 # Other names that a schema may give to what we know.

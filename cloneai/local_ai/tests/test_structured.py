@@ -143,6 +143,14 @@ def test_insights_come_from_the_member_only_and_name_their_message() -> None:
     assert set(found.values()) <= {"m11", "m13", "m15", "m17"}
 
 
+def test_what_a_member_asks_about_is_no_interest_of_theirs() -> None:
+    asked = "[m1] MEMBER: How many copies did the game sell?\n[m2] MEMBER: When is the lighthouse lit?"
+    assert not [item for item in fill(asked, Insights).insights if item.kind == "expertise_interests"]
+    said = f"{asked}\n[m3] MEMBER: I am really interested in old lighthouses."
+    (interest,) = [item for item in fill(said, Insights).insights if item.kind == "expertise_interests"]
+    assert (interest.content, interest.message_id) == ("I am really interested in old lighthouses.", "m3")
+
+
 def test_schema_with_every_kind_of_limit_is_met() -> None:
     odd = fill(TRANSCRIPT, Odd)
     assert odd.even == 8
