@@ -4,14 +4,16 @@ Pages that people read and chat on may stand in frames of EMBED_ORIGINS. The ses
 an origin belongs to the same site (www.example.org around clones.example.org); others show what anonymous people see.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.cache import has_vary_header
+from django.utils.decorators import sync_and_async_middleware
 
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()"
 # The admin's Alpine makes functions from attributes; it and Swagger set styles in attributes.
@@ -22,8 +24,6 @@ RELAXED_PATHS = {
 
 NEVER_FRAMED = ("/admin/", "/accounts/", "/account/", "/api/", "/v1/")
 PROGRAMS = ("/api/", "/v1/")
-
-GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 
 
 def build_policy(*, path: str, socket_origin: str) -> str:
@@ -52,41 +52,30 @@ def may_be_framed(path: str) -> bool:
     return bool(settings.EMBED_ORIGINS) and not path.startswith(NEVER_FRAMED)
 
 
-class ContentSecurityPolicyMiddleware:
+@sync_and_async_middleware
+def browser_policies_middleware(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
     """Sets the headers unless the view has set its own."""
+    if iscoroutinefunction(get_response):
 
-    sync_capable = True
-    async_capable = True
+        async def respond(request: HttpRequest) -> HttpResponseBase:
+            return _add_headers(request, await get_response(request))
 
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
-        self.is_async = iscoroutinefunction(get_response)
-        if self.is_async:
-            markcoroutinefunction(self)
+        return respond
 
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        if self.is_async:
-            return self._respond(request)
-        response = self.get_response(request)
-        assert isinstance(response, HttpResponseBase)
-        return self._add_headers(request, response)
+    return lambda request: _add_headers(request, get_response(request))
 
-    async def _respond(self, request: HttpRequest) -> HttpResponseBase:
-        response = self.get_response(request)
-        assert not isinstance(response, HttpResponseBase)
-        return self._add_headers(request, await response)
 
-    def _add_headers(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        policy = build_policy(path=request.path, socket_origin=_socket_origin(request))
-        response.headers.setdefault("Content-Security-Policy", policy)
-        response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
-        if may_be_framed(request.path):
-            response.headers.pop("X-Frame-Options", None)  # knows no origins; `frame-ancestors` rules
-        if request.path.startswith(PROGRAMS):
-            response.headers.setdefault("Cache-Control", "no-store")
-        elif has_vary_header(response, "Cookie"):
-            response.headers.setdefault("Cache-Control", "private, no-cache")
-        return response
+def _add_headers(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    policy = build_policy(path=request.path, socket_origin=_socket_origin(request))
+    response.headers.setdefault("Content-Security-Policy", policy)
+    response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
+    if may_be_framed(request.path):
+        response.headers.pop("X-Frame-Options", None)  # knows no origins; `frame-ancestors` rules
+    if request.path.startswith(PROGRAMS):
+        response.headers.setdefault("Cache-Control", "no-store")
+    elif has_vary_header(response, "Cookie"):
+        response.headers.setdefault("Cache-Control", "private, no-cache")
+    return response
 
 
 def _socket_origin(request: HttpRequest) -> str:

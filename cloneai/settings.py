@@ -99,7 +99,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "cloneai.edge.log_context_middleware",
-    "cloneai.security.ContentSecurityPolicyMiddleware",
+    "cloneai.security.browser_policies_middleware",
     "cloneai.error_pages.ErrorPagesMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

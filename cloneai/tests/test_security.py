@@ -5,7 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client, RequestFactory
 
 from cloneai.accounts.models import ApiKey
-from cloneai.security import ContentSecurityPolicyMiddleware, build_policy
+from cloneai.security import browser_policies_middleware, build_policy
 
 
 def read_directives(policy: str) -> dict[str, str]:
@@ -43,7 +43,7 @@ def test_admin_may_evaluate_its_attributes_but_no_inline_script() -> None:
 
 
 def test_sockets_may_go_to_the_pages_own_host_only(rf: RequestFactory) -> None:
-    middleware = ContentSecurityPolicyMiddleware(lambda request: HttpResponse())
+    middleware = browser_policies_middleware(lambda request: HttpResponse())
     plain = middleware(rf.get("/", headers={"host": "localhost"}))
     assert read_directives(plain["Content-Security-Policy"])["connect-src"] == "'self' ws://localhost"
     secure = middleware(rf.get("/", headers={"host": "localhost"}, secure=True))
@@ -52,7 +52,7 @@ def test_sockets_may_go_to_the_pages_own_host_only(rf: RequestFactory) -> None:
 
 def test_forged_host_does_not_reach_the_policy(rf: RequestFactory, settings: Any) -> None:
     settings.ALLOWED_HOSTS = ["example.org"]
-    middleware = ContentSecurityPolicyMiddleware(lambda request: HttpResponse())
+    middleware = browser_policies_middleware(lambda request: HttpResponse())
     response = middleware(rf.get("/", headers={"host": "evil.example"}))
     assert "evil" not in response["Content-Security-Policy"]
 
@@ -61,7 +61,7 @@ def test_view_may_set_a_stricter_policy(rf: RequestFactory) -> None:
     def view(request: HttpRequest) -> HttpResponse:
         return HttpResponse(headers={"Content-Security-Policy": "default-src 'none'"})
 
-    response = ContentSecurityPolicyMiddleware(view)(rf.get("/"))
+    response = browser_policies_middleware(view)(rf.get("/"))
     assert response["Content-Security-Policy"] == "default-src 'none'"
 
 
