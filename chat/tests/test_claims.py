@@ -1,7 +1,6 @@
 """Cited sentences are checked against their passages: by words, by sense, by numbers."""
 
 import asyncio
-import uuid
 
 import pytest
 
@@ -9,35 +8,17 @@ from billing.metering import Payer
 from billing.models import CostRecord, Purpose
 from chat.claims import Claim, check_claims, mark_support, unsupported_rate
 from chat.models import Citation
+from chat.tests.made_passages import make_passage
 from clones.models import Clone
-from knowledge.retrieval import Passage
 
 SOUP = "The soup needs four red peppers, one onion and a litre of stock. Simmer it for 25 minutes."
-
-
-def passage(content: str) -> Passage:
-    return Passage(
-        chunk_id=1,
-        document_id=uuid.UUID(int=1),
-        document_version=1,
-        document_title="Notes",
-        page=1,
-        page_end=1,
-        start_char=0,
-        end_char=len(content),
-        content=content,
-        headings=(),
-        similarity_score=0.7,
-        lexical_rank=0.5,
-        rank=1,
-    )
 
 
 def check(clone: Clone, text: str, content: str = SOUP) -> tuple[Claim, ...]:
     return asyncio.run(
         check_claims(
             text=text,
-            passages=[passage(content)],
+            passages=[make_passage(content)],
             numbers={1: 1},
             clone=clone,
             payer=Payer(user_id=None, clone_id=clone.pk),

@@ -1,7 +1,5 @@
 """What the model is sent: the budget, the fence and the order."""
 
-import uuid
-
 import pytest
 from django.conf import settings
 
@@ -18,28 +16,10 @@ from chat.context import (
     max_question_tokens,
 )
 from chat.prompts import PromptPassage, build_persona, fence_passages
+from chat.tests.made_passages import make_passage
 from clones.models import Clone
-from knowledge.retrieval import Passage
 
 MODEL = "gpt-4o-mini"
-
-
-def make_passage(content: str, *, title: str = "Notes") -> Passage:
-    return Passage(
-        chunk_id=1,
-        document_id=uuid.uuid4(),
-        document_version=1,
-        document_title=title,
-        page=1,
-        page_end=1,
-        start_char=0,
-        end_char=len(content),
-        content=content,
-        headings=(),
-        similarity_score=0.5,
-        lexical_rank=0.1,
-        rank=1,
-    )
 
 
 @pytest.fixture

@@ -1,36 +1,18 @@
 """Whether a clone may answer, by which model, and from what."""
 
-import uuid
-
 import pytest
 
 from billing.metering import ChatMessage
 from chat.grounding import Prompt, found_nothing, write_prompt
+from chat.tests.made_passages import make_passage
 from clones.models import Clone
-from knowledge.retrieval import Passage, RetrievalQuality, SearchResult
+from knowledge.retrieval import RetrievalQuality, SearchResult
 
 QUESTION = "How long does the pepper soup simmer?"
 
 
 def found(*texts: str) -> SearchResult:
-    passages = tuple(
-        Passage(
-            chunk_id=number,
-            document_id=uuid.UUID(int=1),
-            document_version=1,
-            document_title="Notes",
-            page=1,
-            page_end=1,
-            start_char=0,
-            end_char=len(text),
-            content=text,
-            headings=(),
-            similarity_score=0.7,
-            lexical_rank=0.5,
-            rank=number,
-        )
-        for number, text in enumerate(texts, start=1)
-    )
+    passages = tuple(make_passage(text, number=number) for number, text in enumerate(texts, start=1))
     quality = RetrievalQuality(score=0.7, status="good", chunk_count=len(texts), diversity=1)
     return SearchResult(passages=passages, quality=quality, query_used=QUESTION, is_lexical_only=False)
 
