@@ -7,10 +7,14 @@ from django.http import HttpRequest
 
 
 def platform(request: HttpRequest) -> dict[str, object]:
-    """`entrance_query` leads from the pages to sign in and up back to where the person was going."""
+    """`can_mail`: mail is sent, or printed to the log while developing.
+
+    `entrance_query` leads from the pages to sign in and up back to where the person was going.
+    """
     return {
         "ai_offline": settings.AI_OFFLINE,
         "sends_mail": bool(settings.EMAIL_URL),
+        "can_mail": bool(settings.EMAIL_URL) or settings.DEBUG,
         "entrance_query": build_entrance_query(request),
     }
 

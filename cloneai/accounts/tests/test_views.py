@@ -102,3 +102,13 @@ def test_sign_up_speaks_of_mail_only_where_mail_is_sent(db: None, client: Client
     told = [str(message) for message in answer.context["messages"]]
     assert (f"A message to confirm the address was sent to {email}." in told) == bool(mail_url)
     assert any("sent" in text for text in told) == bool(mail_url)
+
+
+@pytest.mark.parametrize("mail_url", ["", "memorymail://"])
+def test_links_by_mail_are_offered_only_where_mail_is_sent(browser: Client, settings, mail_url: str):
+    settings.EMAIL_URL = mail_url
+    forgotten = Client().get(reverse("account_reset_password")).content.decode()
+    assert ("Send the link" in forgotten) == bool(mail_url)
+    assert ("sends no mail" in forgotten) == (not mail_url)
+    browser.post(reverse("account_email"), {"action_add": "", "email": "second@example.com"})
+    assert ("Send the link again" in browser.get(reverse("account_email")).content.decode()) == bool(mail_url)

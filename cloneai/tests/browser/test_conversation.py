@@ -288,6 +288,25 @@ def test_a_phone_shows_wide_answers_without_scrolling_sideways(
         assert min(box["width"], box["height"]) >= 24  # WCAG 2.2, 2.5.8
 
 
+def test_a_phone_shows_an_endless_title_without_scrolling_sideways(
+    product_over_http: Product, open_page: Callable[..., Page], signed_in: Callable[..., dict[str, object]]
+) -> None:
+    """Such as the address of a page that was asked about."""
+    page = open_page(
+        viewport={"width": 360, "height": 740}, storage_state=signed_in(product_over_http, "member")
+    )
+    start_conversation(page, product=product_over_http)
+    session = page.url
+    page.goto(f"{product_over_http.url}/chat/")
+    page.locator(".session-row details.menu > summary").first.click()
+    page.get_by_label("Title").first.fill("x" * 120)
+    page.get_by_role("button", name="Rename").first.click()
+    expect(page.locator(".session-row h2").first).to_have_text("x" * 120)
+    for address in (page.url, session, f"{session}summary/"):
+        page.goto(address)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, address
+
+
 def tab_to(page: Page, selector: str, *, back: bool = False) -> None:
     """Presses Tab until what has the focus fits; it must be plain to see on the way."""
     for _press in range(60):
