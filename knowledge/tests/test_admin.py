@@ -368,6 +368,18 @@ def test_retrieval_check_says_what_is_used(
     assert told in page
 
 
+@pytest.mark.django_db(transaction=True)
+def test_retrieval_check_of_a_clone_without_documents_leads_to_the_upload(
+    client: Client, expert: User, clone: Clone
+):
+    client.force_login(expert)
+    url = reverse("admin:knowledge_retrieval_check", args=[clone.pk])
+    for page in (client.get(url), client.post(url, {"question": "When should I go to bed?"})):
+        assert "no ready document yet" in page.content.decode()
+        assert f'{reverse("admin:knowledge_document_add")}?clone={clone.pk}"' in page.content.decode()
+        assert "by words only" not in page.content.decode()
+
+
 def test_retrieval_check_searches_nothing_before_it_is_asked(client: Client, expert: User, clone: Clone):
     client.force_login(expert)
     url = reverse("admin:knowledge_retrieval_check", args=[clone.pk])
