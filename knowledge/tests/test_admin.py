@@ -385,3 +385,11 @@ def test_retrieval_check_searches_nothing_before_it_is_asked(client: Client, exp
     url = reverse("admin:knowledge_retrieval_check", args=[clone.pk])
     assert client.get(url, {"question": "sleep"}).context["result"] is None
     assert "Type a question." in client.post(url, {"question": " "}).content.decode()
+
+
+def test_empty_list_tells_nothing_at_all_from_nothing_that_fits(client: Client, expert: User, clone: Clone):
+    client.force_login(expert)
+    assert "There are no documents yet" in client.get(reverse(LIST)).content.decode()
+    narrowed = client.get(reverse(LIST), {"status__exact": "failed"}).content.decode()
+    assert "No documents fit the search and the filters" in narrowed
+    assert "Show all documents" in narrowed
