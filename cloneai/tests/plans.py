@@ -15,12 +15,12 @@ SORTS = ("Sort", "Incremental Sort")
 class Plan:
     """One statement. `rows_read` are those that it took from each table, filtered ones included.
 
-    `rows_fetched` leaves out those that an index alone could tell.
+    `told_by_index` are the tables of which an index alone could tell what was asked.
     """
 
     sql: str
     rows_read: dict[str, int]
-    rows_fetched: dict[str, int]
+    told_by_index: frozenset[str]
     most_sorted: int
     milliseconds: float
 
@@ -49,15 +49,15 @@ def explain(sql: str, params: Any) -> Plan:
         found = cursor.fetchone()[0]
     top = (json.loads(found) if isinstance(found, str) else found)[0]
     rows_read: dict[str, int] = {}
-    rows_fetched: dict[str, int] = {}
+    told_by_index: set[str] = set()
     most_sorted = 0
     for node in _walk(top["Plan"]):
         loops = node["Actual Loops"]
         if table := node.get("Relation Name"):
             left_out = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
-            rows = round((node["Actual Rows"] + left_out) * loops)
-            rows_read[table] = rows_read.get(table, 0) + rows
-            rows_fetched[table] = rows_fetched.get(table, 0) + node.get("Heap Fetches", rows)
+            rows_read[table] = rows_read.get(table, 0) + round((node["Actual Rows"] + left_out) * loops)
+            if node["Node Type"] == "Index Only Scan":
+                told_by_index.add(table)
         elif node["Node Type"] == "Bitmap Index Scan" and node["Index Name"]:
             pass  # its rows are those of the heap scan above it
         if node["Node Type"] in SORTS:
@@ -68,7 +68,7 @@ def explain(sql: str, params: Any) -> Plan:
     return Plan(
         sql=sql,
         rows_read=rows_read,
-        rows_fetched=rows_fetched,
+        told_by_index=frozenset(told_by_index),
         most_sorted=most_sorted,
         milliseconds=top["Execution Time"],
     )
