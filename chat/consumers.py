@@ -79,10 +79,20 @@ class ChatConsumer(GuardedSocket):
             await self._resume(answer_id=started.answer_id, after_seq=-1)
 
     async def _resume(self, *, answer_id: UUID, after_seq: int) -> None:
-        answer = await run_in_thread(find_answer, session_id=self.session_id, answer_id=answer_id)
+        self.sequence.hear_reader(answer_id=str(answer_id))
+        try:
+            answer = await run_in_thread(find_answer, session_id=self.session_id, answer_id=answer_id)
+        except DatabaseError:
+            self.sequence.forget(answer_id=str(answer_id))
+            raise
         if answer is None:
             await self._refuse("not_found", "There is no such answer in this conversation.")
             return
+        await self._show(answer, after_seq=after_seq)
+
+    async def _show(self, answer: Message, *, after_seq: int) -> None:
+        """The answer behind the frame that its reader has seen; what runs still comes from its writer."""
+        answer_id = answer.pk
         self.sequence.start_after(after_seq, answer_id=str(answer_id), is_replay_asked=answer.is_running)
         if after_seq < 0:
             await self._send(start_frame(answer_id=answer_id, reply_to=answer.reply_to_id))
@@ -139,9 +149,15 @@ class ChatConsumer(GuardedSocket):
     async def _join(self, answer_id: str) -> None:
         """Shows a running answer from its beginning, unless its reader says meanwhile what they have seen of it."""
         await asyncio.sleep(LATE_JOIN_SECONDS)
-        if self.sequence.is_reader_awaited(answer_id=answer_id) and self.watched is not None:
-            with suppress(DatabaseError):  # its reader will ask
-                await self._resume(answer_id=UUID(answer_id), after_seq=-1)
+        if not self._awaits_reader(answer_id):
+            return
+        with suppress(DatabaseError):  # its reader will ask
+            answer = await run_in_thread(find_answer, session_id=self.session_id, answer_id=UUID(answer_id))
+            if answer is not None and self._awaits_reader(answer_id):
+                await self._show(answer, after_seq=-1)
+
+    def _awaits_reader(self, answer_id: str) -> bool:
+        return self.watched is not None and self.sequence.is_reader_awaited(answer_id=answer_id)
 
     async def _refuse(self, error_type: str, message: str, retry_after: int | None = None) -> None:
         await self._send(error_frame(error_type=error_type, message=message, retry_after=retry_after))

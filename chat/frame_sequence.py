@@ -12,7 +12,7 @@ class Verdict(Enum):
     """What to do with a frame that came in. Only with `SEND` is it shown."""
 
     SEND = auto()
-    DROP = auto()  # shown before, or it comes again with the replay that was asked for
+    DROP = auto()  # shown before, or it comes again with what was asked for
     AWAIT_READER = auto()  # the reader came in amid the answer, and may say what they have seen of it
     ASK_WRITER = auto()  # for a replay of what is missing
     READ_STORED = auto()  # the writer is gone, so the database has everything
@@ -22,7 +22,8 @@ class Verdict(Enum):
 class _Place:
     next_seq: int = 0
     is_replay_asked: bool = False
-    is_reader_awaited: bool = False
+    is_held: bool = False  # until it is known what the reader has seen
+    is_reader_heard: bool = False
 
 
 class FrameSequence:
@@ -30,15 +31,18 @@ class FrameSequence:
 
     def __init__(self) -> None:
         self._places: dict[str, _Place] = {}
+        self._ended_at: dict[str, int] = {}
 
     def judge(self, *, answer_id: str, seq: int, is_complete: bool) -> Verdict:
         """What to do with this frame now. The place moves on with it: a caller does what it is told."""
+        if seq <= self._ended_at.get(answer_id, -1):  # its end was read from the database before it came live
+            return Verdict.DROP
         place = self._places.get(answer_id)
         if place is None:
-            place = self._places[answer_id] = _Place(is_reader_awaited=seq > 0)
-            if place.is_reader_awaited:
+            place = self._places[answer_id] = _Place(is_held=seq > 0)
+            if place.is_held:
                 return Verdict.AWAIT_READER
-        if place.is_reader_awaited:
+        if place.is_held:
             return Verdict.DROP
         if seq > place.next_seq:
             if is_complete:
@@ -47,6 +51,7 @@ class FrameSequence:
             return Verdict.DROP if was_asked else Verdict.ASK_WRITER
         if is_complete:  # also below the next `seq`: a dead writer's end may lie behind what was shown
             del self._places[answer_id]
+            self._ended_at[answer_id] = seq
             return Verdict.SEND
         if seq < place.next_seq:
             return Verdict.DROP
@@ -55,7 +60,17 @@ class FrameSequence:
 
     def start_after(self, seq: int, *, answer_id: str, is_replay_asked: bool) -> None:
         """The reader has seen the frames up to `seq` (-1: none) and gets those behind it."""
+        self._ended_at.pop(answer_id, None)
         self._places[answer_id] = _Place(next_seq=seq + 1, is_replay_asked=is_replay_asked)
+
+    def hear_reader(self, *, answer_id: str) -> None:
+        """The reader who was waited for is about to say what they have seen. Until then frames are still dropped."""
+        if place := self._places.get(answer_id):
+            place.is_reader_heard = True
+
+    def forget(self, *, answer_id: str) -> None:
+        """Nobody could look up what was asked for: the next frame is one amid an answer."""
+        self._places.pop(answer_id, None)
 
     def note_replay(self, *, answer_id: str) -> None:
         """What the writer was asked for is here; what is missing behind it must be asked for again."""
@@ -67,4 +82,5 @@ class FrameSequence:
         return self._places[answer_id].next_seq - 1
 
     def is_reader_awaited(self, *, answer_id: str) -> bool:
-        return answer_id in self._places and self._places[answer_id].is_reader_awaited
+        place = self._places.get(answer_id)
+        return place is not None and place.is_held and not place.is_reader_heard

@@ -91,12 +91,38 @@ def test_live_frames_wait_for_the_replay_that_a_resume_asks_for():
     assert [judge(sequence, seq) for seq in (1, 2, 3)] == [Verdict.SEND] * 3
 
 
-def test_a_finished_answer_is_forgotten():
+def test_the_end_that_comes_live_after_it_was_read_from_the_database_is_dropped():
+    sequence = FrameSequence()
+    sequence.start_after(LAST - 1, answer_id="a", is_replay_asked=False)
+    assert [judge(sequence, LAST), judge(sequence, LAST)] == [Verdict.SEND, Verdict.DROP]
+    assert not sequence.is_reader_awaited(answer_id="a")
+
+
+def test_a_finished_answer_is_sent_again_to_who_asks_for_it():
     sequence = FrameSequence()
     for seq in range(LAST + 1):
         judge(sequence, seq)
+    assert judge(sequence, 0) is Verdict.DROP
+    sequence.start_after(-1, answer_id="a", is_replay_asked=False)
+    assert [judge(sequence, seq) for seq in range(LAST + 1)] == [Verdict.SEND] * (LAST + 1)
+
+
+def test_an_answer_that_goes_on_behind_its_end_is_shown_anew():
+    """Its writer had been silent for so long that it was taken for dead."""
+    sequence = FrameSequence()
+    judge(sequence, 0)
+    judge(sequence, 1, last=1)
+    assert judge(sequence, 2) is Verdict.AWAIT_READER
+
+
+def test_frames_are_held_while_the_reader_who_was_waited_for_is_heard():
+    sequence = FrameSequence()
+    judge(sequence, 3)
+    sequence.hear_reader(answer_id="a")
     assert not sequence.is_reader_awaited(answer_id="a")
-    assert judge(sequence, 0) is Verdict.SEND  # it is asked for again, from its beginning
+    assert judge(sequence, 4) is Verdict.DROP
+    sequence.forget(answer_id="a")
+    assert judge(sequence, 5) is Verdict.AWAIT_READER
 
 
 def test_answers_do_not_disturb_each_other():
