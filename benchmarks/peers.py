@@ -14,12 +14,14 @@ an HNSW index. The texts are the everyday corpora, those of SHARED_DATA where it
 import asyncio
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ TABLES = {"LlamaIndex": "data_peers", "LangChain": "langchain_peers"}
 # The most that the provider takes at once: 300,000 tokens. Their defaults (100 and 1,000) were slower or as fast.
 EMBED_BATCH = {"LlamaIndex": 700, "LangChain": 700}
 LONGEST_RUN_SECONDS = 200
+WORD, EDGE_WORDS = re.compile(r"\w+"), 8
 PROMISED_INGESTION, PROMISED_RETRIEVAL = 2.0, 0.5
 
 
@@ -286,10 +289,28 @@ def recall_of(found: Found, asked: Sequence[Asked]) -> float:
 
 
 def is_answer(one: Asked, passage: str) -> bool:
-    start = one.text.find(passage)
-    if start < 0:  # white space was changed: by its first and last words
-        start = one.text.find(passage[:60])
-    return one.question.is_answered_by(content=passage, start=start, end=start + len(passage))
+    start, end = find_place(text=one.text, passage=passage) or (0, 0)
+    return one.question.is_answered_by(content=passage, start=start, end=end)
+
+
+def find_place(*, text: str, passage: str) -> tuple[int, int] | None:
+    """Where the passage stands in the file, by its first and last words: white space may have been changed."""
+    words = WORD.findall(passage.casefold())
+    spelled, starts, ends = spell(text)
+    first = spelled.find(f" {' '.join(words[:EDGE_WORDS])} ")
+    last = spelled.find(f" {' '.join(words[-EDGE_WORDS:])} ", max(first, 0))
+    if not words or first < 0 or last < 0:
+        return None
+    last_word = spelled.count(" ", 0, last + 1) + min(EDGE_WORDS, len(words)) - 2
+    return starts[spelled.count(" ", 0, first)], ends[last_word]
+
+
+@cache
+def spell(text: str) -> tuple[str, list[int], list[int]]:
+    """The words of a file with a blank on both sides of each, and where they start and end."""
+    found = list(WORD.finditer(text))
+    spelled = " ".join(["", *(match.group().casefold() for match in found), ""])
+    return spelled, [match.start() for match in found], [match.end() for match in found]
 
 
 def report(ingested: dict[str, tuple[float, int]], found: dict[str, Found], asked: Sequence[Asked]) -> Result:
