@@ -1,7 +1,7 @@
 """Conversations over the JSON API."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.shortcuts import get_object_or_404
@@ -15,6 +15,7 @@ from chat.summaries import request_summary
 from chat.turn_records import AnswerFailed
 from chat.turns import TurnRefused, start_turn, wait_for_answer
 from cloneai.accounts.requests import MemberRequest
+from cloneai.api_input import NOT_A_FLAG
 from cloneai.threads import run_in_thread
 from clones.api import Page
 from clones.models import Clone
@@ -89,7 +90,7 @@ class AnswerOut(Schema):
 
 
 class FeedbackIn(Schema):
-    rating: Literal[1, -1]
+    rating: Annotated[Literal[1, -1], NOT_A_FLAG]
     comment: str = Field("", max_length=2000)
 
 

@@ -9,13 +9,14 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
 from billing.metering import ChatMessage, MeteredCallError, Usage
 from chat.completions import CompletionEnd, CompletionOrder, ContextTooLong
 from chat.models import Citation
+from cloneai.api_input import NOT_A_FLAG
 from clones.models import Clone
 
 DONE = b"data: [DONE]\n\n"
@@ -50,6 +51,9 @@ class ApiError(Exception):
         self.body = {"error": {"message": message, "type": error_type, "param": param, "code": code}}
 
 
+Whole = Annotated[int, NOT_A_FLAG]
+
+
 class ContentPart(BaseModel):
     type: str
     text: str | None = None
@@ -71,10 +75,10 @@ class CompletionIn(BaseModel, extra="allow"):
     messages: list[MessageIn] = Field(min_length=1, max_length=2048)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: int | None = Field(None, ge=1)
-    max_completion_tokens: int | None = Field(None, ge=1)
-    temperature: float | None = Field(None, ge=0, le=2)
-    n: int | None = None
+    max_tokens: Whole | None = Field(None, ge=1)
+    max_completion_tokens: Whole | None = Field(None, ge=1)
+    temperature: Annotated[float, NOT_A_FLAG] | None = Field(None, ge=0, le=2)
+    n: Whole | None = None
     response_format: dict[str, Any] | None = None
 
 

@@ -5,6 +5,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
+from cloneai.api_input import NOT_A_FLAG
+
 
 class SendMessage(BaseModel):
     type: Literal["message"]
@@ -31,7 +33,7 @@ class Edit(BaseModel):
 class Resume(BaseModel):
     type: Literal["resume"]
     message_id: UUID
-    after_seq: Annotated[int, Field(ge=-1, le=10**9)]
+    after_seq: Annotated[int, NOT_A_FLAG, Field(ge=-1, le=10**9)]
 
 
 Order = SendMessage | Stop | Regenerate | Edit | Resume

@@ -1,4 +1,4 @@
-"""What programs send to the JSON API, refused where the database could not keep it."""
+"""What programs send, refused where it is not what it is taken for, or where the database could not keep it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,9 +7,22 @@ from django.http import HttpRequest
 from django.utils.datastructures import MultiValueDict
 from ninja.errors import HttpError
 from ninja.parser import Parser
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 
 UNSTORABLE = "Text must not hold NUL characters or halves of surrogate pairs."
 NO_OBJECT = "The body must be a JSON object."
+
+
+def _refuse_flag(value: Any) -> Any:
+    """Left to itself pydantic takes true for 1 and false for 0."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("number_type", "Input should be a number, not true or false")
+    return value
+
+
+# Annotates a number's type where `Strict` would refuse too much, such as 1.0 or numbers as text.
+NOT_A_FLAG = BeforeValidator(_refuse_flag)
 
 
 class StorableParser(Parser):

@@ -185,7 +185,10 @@ def test_feedback_is_kept_and_only_for_own_answers(
     foreign = Client(headers=bearer(stranger)).post(path, body, content_type="application/json")
     assert foreign.status_code == 404
     assert api.post(path, body, content_type="application/json").status_code == 200
-    assert api.post(path, {"rating": 5}, content_type="application/json").status_code == 422
+    for rating in (5, True, "1", None):
+        refused = api.post(path, {"rating": rating}, content_type="application/json")
+        assert (refused.status_code, refused.json()["error_type"]) == (422, "invalid_request"), rating
+        assert "rating" in refused.json()["message"]
     answer.refresh_from_db()
     assert (answer.rating, answer.rating_comment) == (-1, "Too short")
 

@@ -424,12 +424,13 @@ async def test_reader_who_saw_more_than_a_dead_writer_saved_is_told_that_it_ende
     assert (frame["is_complete"], frame["status"], frame["full_response"]) == (True, "interrupted", "saved")
 
 
-async def test_a_number_beyond_all_bounds_is_answered(
-    session: ChatSession, member: User, open_socket: Any
+@pytest.mark.parametrize("number", ["1e999", "true"])
+async def test_what_is_no_number_of_a_frame_is_answered(
+    number: str, session: ChatSession, member: User, open_socket: Any
 ) -> None:
     socket = await open_socket(member, session.pk)
     await socket.communicator.send_to(
-        text_data=f'{{"type":"resume","message_id":"{uuid.uuid4()}","after_seq":1e999}}'
+        text_data=f'{{"type":"resume","message_id":"{uuid.uuid4()}","after_seq":{number}}}'
     )
     assert (await socket.receive())["error_type"] == "invalid_request"
 
