@@ -24,6 +24,7 @@ from cloneai.accounts.admin_access import (
     StaffRequest,
     record_action,
 )
+from cloneai.accounts.models import User
 from clones.admin_filters import CloneNameFilter, OwnCloneFilter
 
 OUTCOME_COLOURS = {"Success": "success", "Stopped": "info", "Failed": "danger", "Process died": "danger"}
@@ -41,6 +42,23 @@ class ModelFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(model=self.value()) if self.value() else queryset
+
+
+class PseudonymFilter(admin.SimpleListFilter):
+    """One person's calls, for experts, who know the pseudonym alone. The cost report links here."""
+
+    title = "person"
+    parameter_name = "person"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(value, value)] if (value := self.used_parameters.get(self.parameter_name)) else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Reads every person of the calls that the viewer may see: a pseudonym is a hash."""
+        if not self.value():
+            return queryset
+        people = User.objects.filter(pk__in=queryset.order_by().values("user")).only("date_joined")
+        return queryset.filter(user__in=[one.pk for one in people if one.pseudonym == self.value()])
 
 
 @admin.register(ModelPrice)
@@ -84,7 +102,15 @@ class CostRecordAdmin(ReadOnlyAdmin):
     viewed_by = (REVIEWER, EXPERT)
     rows = "visible_to"
     list_select_related = ("user", "clone")
-    list_filter = (OwnCloneFilter, CloneNameFilter, "purpose", ModelFilter, "outcome", "day")
+    list_filter = (
+        OwnCloneFilter,
+        CloneNameFilter,
+        "purpose",
+        ModelFilter,
+        "outcome",
+        "day",
+        PseudonymFilter,
+    )
 
     def get_urls(self) -> list[URLPattern]:
         report = self.admin_site.admin_view(partial(show_report, self))
@@ -94,6 +120,14 @@ class CostRecordAdmin(ReadOnlyAdmin):
             path("performance/", performance, name="billing_performance"),
             *super().get_urls(),
         ]
+
+    def lookup_allowed(self, lookup: str, value: str, request: StaffRequest) -> bool:
+        """Experts may not look up by a person's number: it would tell them whose pseudonym is whose."""
+        is_number = lookup.partition("__")[0] == "user" and lookup != "user__isnull"
+        is_own = (lookup, value) == ("user__id__exact", str(request.user.pk))
+        if is_number and not is_own and not request.user.is_reviewer:
+            return False
+        return super().lookup_allowed(lookup, value, request)
 
     def get_queryset(self, request: StaffRequest) -> QuerySet[CostRecord]:
         found = super().get_queryset(request).select_related("user", "clone")

@@ -35,6 +35,7 @@ LOOKUPS = {
     GroupBy.CLONE: "clone",
     GroupBy.PURPOSE: "purpose__exact",
 }
+BY_PSEUDONYM = "person"  # `admin.PseudonymFilter`
 CSV_HEADER = (
     "Calls",
     "Input tokens",
@@ -131,9 +132,10 @@ def show_usd(value: Number) -> str:
 
 def _records_url(report: CostReport, row: CostRow) -> str:
     """The single calls of a group."""
-    filters: dict[str, Any] = (
-        {LOOKUPS[report.group_by]: row.key} if row.key else {f"{report.group_by}__isnull": True}
-    )
+    lookup = LOOKUPS[report.group_by]
+    if report.group_by == GroupBy.USER and not row.key.isdecimal():
+        lookup = BY_PSEUDONYM
+    filters: dict[str, Any] = {lookup: row.key} if row.key else {f"{report.group_by}__isnull": True}
     if report.group_by != GroupBy.DAY:
         filters |= {"day__gte": report.first_day, "day__lte": report.last_day}
     return records_url(**filters)

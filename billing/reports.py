@@ -44,6 +44,7 @@ class GroupBy(StrEnum):
 class CostRow:
     """One group's sums. `key` is what the group is filtered by, `share` its part of the cost, 0 to 1.
 
+    People who are not named to the viewer have their pseudonym for a key too.
     `previous_cost_usd` is the group's cost in the period before, None when that was not asked for.
     """
 
@@ -135,6 +136,8 @@ def cost_report(
     label = _labels(group_by=group_by, keys=list(found), viewer=viewer)
 
     def row(key: Any, name: str, sums: Sums, previous: Sums | None) -> CostRow:
+        if group_by == GroupBy.USER and key is not None and not _is_named_to(viewer, person_id=key):
+            key = name  # a person's number is no more for experts than the address
         return _cost_row(key=key, label=name, sums=sums, total_cost=total.cost_usd, previous=previous)
 
     return CostReport(
@@ -222,13 +225,18 @@ def _labels(*, group_by: GroupBy, keys: list[Any], viewer: User | AnonymousUser)
     names: dict[Any, str] = {}
     if group_by == GroupBy.USER:
         for user in User.objects.filter(pk__in=keys).only("email", "date_joined"):  # there may be many
-            is_open = user == viewer or (isinstance(viewer, User) and viewer.is_reviewer)
-            names[user.pk] = user.email if is_open else user.pseudonym
+            is_named = _is_named_to(viewer, person_id=user.pk)
+            names[user.pk] = user.email if is_named else user.pseudonym
     elif group_by == GroupBy.CLONE:
         names = dict(Clone.objects.filter(pk__in=keys).values_list("pk", "name"))
     elif group_by == GroupBy.PURPOSE:
         names = {purpose.value: str(purpose.label) for purpose in Purpose}
-    return lambda key: GONE if key is None else names.get(key, str(key))
+    unknown = GONE if group_by == GroupBy.USER else None  # erased while this was being summed up
+    return lambda key: GONE if key is None else names.get(key, unknown or str(key))
+
+
+def _is_named_to(viewer: User | AnonymousUser, *, person_id: int) -> bool:
+    return isinstance(viewer, User) and (viewer.is_reviewer or viewer.pk == person_id)
 
 
 def _cost_row(*, key: Any, label: str, sums: Sums, total_cost: Decimal, previous: Sums | None) -> CostRow:

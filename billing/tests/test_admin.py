@@ -257,6 +257,34 @@ def test_expert_is_led_to_the_single_calls_of_own_clones(
         assert sum(record.cost_usd for record in found) == row.cost_usd
 
 
+def test_expert_is_led_to_a_members_calls_by_pseudonym_alone(
+    client: Client, expert: User, member: User, stranger: User, clone: Clone, records: list[CostRecord]
+):
+    spend(user=stranger, clone=clone, cost="0.25")
+    spend(user=expert, clone=clone, cost="0.50")
+    client.force_login(expert)
+    rows = client.get(reverse(REPORT), {**PERIOD, "group_by": "user"}).context["rows"]
+    assert {row.label for row, _ in rows} == {expert.email, member.pseudonym, stranger.pseudonym}
+    for row, url in rows:
+        response = client.get(url)
+        assert sum(record.cost_usd for record in response.context["cl"].result_list) == row.cost_usd
+        assert row.label in response.content.decode()
+        assert f"={member.pk}&" not in f"{url}&"
+        assert f"={stranger.pk}&" not in f"{url}&"
+
+
+def test_expert_cannot_look_up_which_pseudonym_belongs_to_a_number(
+    client: Client, expert: User, reviewer: User, member: User, records: list[CostRecord]
+):
+    for person, status in ((expert, 400), (reviewer, 200)):
+        client.force_login(person)
+        for lookup in ("user", "user__exact", "user__id__exact", "user__in", "user__id__lt"):
+            assert client.get(reverse(RECORDS), {lookup: member.pk}).status_code == status, lookup
+    client.force_login(expert)
+    found = client.get(reverse(RECORDS), {"person": "Member 000000"}).context["cl"].result_list
+    assert not found
+
+
 def test_calls_of_somebody_who_is_gone_can_be_looked_at(
     client: Client, reviewer: User, member: User, records: list[CostRecord]
 ):

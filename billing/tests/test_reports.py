@@ -94,6 +94,21 @@ def test_expert_sees_own_clones_and_members_by_pseudonym(expert: User, member: U
 
 
 @pytest.mark.usefixtures("ledger")
+def test_expert_is_given_no_number_of_a_member_but_the_own_one(
+    expert: User, member: User, stranger: User, reviewer: User, clone: Clone
+) -> None:
+    record(user=expert, clone=clone, cost_usd=Decimal(3))
+    people = "costs?from=2026-03-01&to=2026-03-01&group_by=user"
+    assert [row["key"] for row in api(expert, people).json()["items"]] == [
+        str(expert.pk),
+        stranger.pseudonym,
+        member.pseudonym,
+    ]
+    assert str(member.pk) in {row["key"] for row in api(reviewer, people).json()["items"]}
+    assert [row["key"] for row in api(member, people).json()["items"]] == [str(member.pk)]
+
+
+@pytest.mark.usefixtures("ledger")
 def test_member_sees_own_calls_only(member: User) -> None:
     assert rows(member, GroupBy.USER) == [("member@example.com", 2, 5)]
     assert not CostRecord.objects.visible_to(AnonymousUser()).exists()
