@@ -1,12 +1,15 @@
-"""HTML to text: headings as "#" lines, lists, table rows; scripts and styles dropped, nothing fetched.
+"""HTML to text: scripts and styles dropped, nothing fetched; `extraction_html_text` writes what stands there.
 
-Works on a stream of tags, so that neither depth nor damage of the markup matters.
+Works on a stream of tags, so that neither depth nor damage of the markup matters. What is not the page's text but its
+surroundings (menus, the site's footer, what is hidden) is set aside, and read only when there is nothing else.
 """
 
 import mmap
 import re
 from html.parser import HTMLParser
 
+from knowledge.extraction_html_surroundings import SECTIONS, has_main_text, is_surrounding
+from knowledge.extraction_html_text import HtmlText
 from knowledge.extraction_text import decode_text, one_page_document
 from knowledge.extraction_types import ExtractedDocument, ExtractionLimits
 
@@ -19,36 +22,18 @@ _CHARSET_WITHIN_BYTES = 4096
 _DROPPED = frozenset(
     {"script", "style", "noscript", "template", "svg", "iframe", "object", "select", "textarea"}
 )
-_PARAGRAPHS = frozenset(
-    {"p", "div", "section", "article", "header", "footer", "main", "nav", "aside", "blockquote", "figure"}
-    | {
-        "figcaption",
-        "table",
-        "ul",
-        "ol",
-        "dl",
-        "form",
-        "fieldset",
-        "address",
-        "details",
-        "summary",
-        "hr",
-        "body",
-    }
-)
-_LINES = frozenset({"br", "dt", "dd", "tr", "caption", "option"})
-_SPACE = re.compile(r"\s+")
-_MAX_LIST_DEPTH = 8
+_LINE_OF_TEXT = re.compile(r"^(?!#).*\w", re.MULTILINE)  # more than a heading
 
 
 def read_html(data: bytes | mmap.mmap, limits: ExtractionLimits) -> ExtractedDocument:
     """Read a web page as one page; its title is its <title>, else its first heading."""
-    text, warnings = _decode(bytes(data))
-    reader = _Reader()
-    reader.feed(text)
+    html, warnings = _decode(bytes(data))
+    reader = _Reader(has_main=has_main_text(html=html))
+    reader.feed(html)
     reader.close()
+    text = reader.text()
     title = " ".join(reader.title_parts) or reader.first_heading
-    return one_page_document(kind="html", title=title, text=reader.text(), warnings=warnings)
+    return one_page_document(kind="html", title=title, text=text, warnings=warnings)
 
 
 def _decode(raw: bytes) -> tuple[str, tuple[str, ...]]:
@@ -66,102 +51,93 @@ def _decode(raw: bytes) -> tuple[str, tuple[str, ...]]:
 
 
 class _Reader(HTMLParser):
-    """Collects the visible text of one page."""
+    """Leads the tags and words of one page to its text, to what is set aside, or nowhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_main: bool) -> None:
         super().__init__(convert_charrefs=True)
         self.title_parts: list[str] = []
-        self.first_heading = ""
-        self._parts: list[str] = []
-        self._dropping: str | None = None
-        self._depth_of_dropped = 0
         self._in_title = False
-        self._in_preformatted = 0
-        self._heading_from: int | None = None
-        self._lists: list[int | None] = []  # next number of each open list, None for bullets
+        self._has_main = has_main
+        self._page = HtmlText()
+        self._open_sections = 0
+        self._surroundings: list[HtmlText] = []
+        self._aside_tag: str | None = None  # of the element that is being set aside
+        self._aside_depth = 0
+        self._dropped_tag: str | None = None
+        self._dropped_depth = 0
+
+    @property
+    def first_heading(self) -> str:
+        return next((text.first_heading for text in self._texts if text.first_heading), "")
+
+    @property
+    def _texts(self) -> list[HtmlText]:
+        return [self._page, *self._surroundings]
 
     def text(self) -> str:
-        lines = "".join(self._parts).split("\n")
-        return re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in lines))
+        """The page's text, also with its surroundings when it has nothing but headings.
+
+        What began as surroundings and never ends is text: the file has lost an end tag.
+        """
+        if self._aside_tag is not None:
+            self._page.append_text(self._surroundings.pop())
+            self._aside_tag = None
+        text = self._page.text()
+        return (
+            text
+            if _LINE_OF_TEXT.search(text)
+            else "\n\n".join(part.text().strip("\n") for part in self._texts)
+        )
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if self._dropping is not None:
-            self._depth_of_dropped += tag == self._dropping
+        if self._dropped_tag is not None:
+            self._dropped_depth += tag == self._dropped_tag
             return
         if tag in _DROPPED:
-            self._dropping, self._depth_of_dropped = tag, 1
-        elif tag == "title" and not self._parts:
+            self._dropped_tag, self._dropped_depth = tag, 1
+        elif self._aside_tag is not None:
+            self._aside_depth += tag == self._aside_tag
+            self._surroundings[-1].start(tag, dict(attrs))
+        elif tag == "title" and not self._page.has_begun:
             self._in_title = True
-        elif len(tag) == 2 and tag[0] == "h" and tag[1] in "123456":
-            self._parts.append("\n\n" + "#" * int(tag[1]) + " ")
-            self._heading_from = len(self._parts)
-        elif tag == "pre":
-            self._in_preformatted += 1
-            self._parts.append("\n\n")
-        elif tag == "li":
-            self._start_item()
-        elif tag in ("td", "th"):
-            self._parts.append("| " if self._is_at_line_start() else " | ")
         else:
-            self._start_block(tag)
+            self._start(tag, dict(attrs))
 
-    def _start_block(self, tag: str) -> None:
-        if tag in ("ul", "ol"):
-            self._lists.append(1 if tag == "ol" else None)
-        if tag in _LINES or (tag in ("ul", "ol") and len(self._lists) > 1):
-            self._parts.append("\n")
-        elif tag in _PARAGRAPHS:
-            self._parts.append("\n\n")
-
-    def _start_item(self) -> None:
-        number = self._lists[-1] if self._lists else None
-        if number is not None:
-            self._lists[-1] = number + 1
-        indent = "  " * min(max(len(self._lists) - 1, 0), _MAX_LIST_DEPTH)
-        self._parts.append(f"\n{indent}{'-' if number is None else f'{number}.'} ")
+    def _start(self, tag: str, attributes: dict[str, str | None]) -> None:
+        is_in_section = self._open_sections > 0
+        if is_surrounding(
+            tag=tag, attributes=attributes, is_in_section=is_in_section, has_main=self._has_main
+        ):
+            self._page.part_before(tag)
+            self._aside_tag, self._aside_depth = tag, 1
+            self._surroundings.append(HtmlText())
+        else:
+            self._open_sections += tag in SECTIONS
+            self._page.start(tag, attributes)
 
     def handle_endtag(self, tag: str) -> None:
-        if self._dropping is not None:
-            self._depth_of_dropped -= tag == self._dropping
-            if self._depth_of_dropped == 0:
-                self._dropping = None
+        if self._dropped_tag is not None:
+            self._dropped_depth -= tag == self._dropped_tag
+            if self._dropped_depth == 0:
+                self._dropped_tag = None
         elif tag == "title":
             self._in_title = False
-        elif len(tag) == 2 and tag[0] == "h" and tag[1] in "123456":
-            self._end_heading()
-        elif tag == "pre":
-            self._in_preformatted = max(0, self._in_preformatted - 1)
-            self._parts.append("\n\n")
-        elif tag in ("ul", "ol"):
-            if self._lists:
-                self._lists.pop()
-            self._parts.append("\n" if self._lists else "\n\n")
-        elif tag == "tr":
-            self._parts.append(" |")
-        elif tag in _PARAGRAPHS:
-            self._parts.append("\n\n")
-
-    def _end_heading(self) -> None:
-        if self._heading_from is not None:
-            words = "".join(self._parts[self._heading_from :]).split()
-            self._parts[self._heading_from :] = [" ".join(words)]
-            self.first_heading = self.first_heading or " ".join(words)
-            self._heading_from = None
-        self._parts.append("\n\n")
+        elif self._aside_tag is not None:
+            self._aside_depth -= tag == self._aside_tag
+            if self._aside_depth == 0:
+                self._aside_tag = None
+            else:
+                self._surroundings[-1].end(tag)
+        else:
+            self._open_sections = max(0, self._open_sections - (tag in SECTIONS))
+            self._page.end(tag)
 
     def handle_data(self, data: str) -> None:
-        if self._dropping is not None:
+        if self._dropped_tag is not None:
             return
         if self._in_title:
             self.title_parts.append(data)
-        elif self._in_preformatted:
-            self._parts.append(data)
+        elif self._aside_tag is not None:
+            self._surroundings[-1].add(data)
         else:
-            text = _SPACE.sub(" ", data)
-            if self._is_at_line_start() or self._parts[-1].endswith(" "):
-                text = text.lstrip()
-            if text:
-                self._parts.append(text)
-
-    def _is_at_line_start(self) -> bool:
-        return not self._parts or self._parts[-1].endswith("\n")
+            self._page.add(data)

@@ -25,6 +25,7 @@ MAX_HEAD_WORDS = 6
 
 _LABEL_WITH_NUMBERS = re.compile(r"^(?:[A-Z][\w-]*\s+(?:[a-z]+\s+)?)?\d+(?:\s*(?:to|-|–)\s*\d+)?(?=\s|$)")
 _RANGE = re.compile(r"^\d+\s*(?:to|-|–)\s*\d+\s+[^\W\d]")
+_DASHES = re.compile(r":-+:?|-+:|-{2,}")
 _MARKED = re.compile(r"^\s*(?:[-*•‣◦▪·»›–—#>|✓☐□]|\(?\d{1,2}[.)]|\(?[a-z]\))\s")
 _ENDED = re.compile(r"[.!?…][\"'”’»)\]]*$")
 # "Come along and see how I do it. You": two cells on one line
@@ -46,15 +47,20 @@ def is_pipe_row(line: str) -> bool:
 
 
 def write_pipe_rows(*, lines: Sequence[str]) -> list[str]:
-    """Write each row of a pipe table as one text; the head, if there is one, names the further columns."""
-    rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines]
-    rows = [row for row in rows if any(row) and not all(re.fullmatch(r"[\s:-]*", cell) for cell in row)]
-    if not rows:
-        return []
-    has_head = all(cell and len(cell.split()) <= MAX_HEAD_WORDS for cell in rows[0])
-    head = rows[0] if has_head else []
-    written = [_write_row(row, head) for row in (rows[1:] if has_head else rows)]
-    return [text for text in written if text]
+    """Write each row of a pipe table as one text; the head names the further columns.
+
+    The head is the row above the line of dashes, or else a first row of short cells.
+    """
+    rows = [
+        [cell.strip() for cell in line.strip().removeprefix("|").removesuffix("|").split("|")]
+        for line in lines
+    ]
+    mark = next((at for at, row in enumerate(rows) if all(_DASHES.fullmatch(cell) for cell in row)), 0)
+    head = rows[mark - 1] if mark else []
+    rows = [row for row in rows[mark:] if not all(re.fullmatch(r"[\s:-]*", cell) for cell in row)]
+    if rows and not mark and all(cell and len(cell.split()) <= MAX_HEAD_WORDS for cell in rows[0]):
+        head, *rows = rows
+    return [text for row in rows if (text := _write_row(row, head))]
 
 
 def _write_row(row: Sequence[str], head: Sequence[str]) -> str:
@@ -64,7 +70,7 @@ def _write_row(row: Sequence[str], head: Sequence[str]) -> str:
     if not filled:
         return ""
     if len(cells) >= 2 and len(head) == len(row):
-        parts = [f"{head[index]}: {cell}" for index, cell in filled]
+        parts = [f"{head[index]}: {cell}" if head[index] else cell for index, cell in filled]
         return f"{label} – {'; '.join(part.rstrip('.') for part in parts)}" if label else "; ".join(parts)
     return f"{label}{'' if label.endswith(('?', '!', '.', ':')) else ':'} {' – '.join(c for _, c in filled)}"
 

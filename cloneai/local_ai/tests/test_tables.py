@@ -85,3 +85,12 @@ def test_title_page_is_no_table() -> None:
         "The First Days of\nLeading\nA guide\nAda Berg\n\n" + "A long line of prose that goes on and on. " * 2
     )
     assert rows(text) == []
+
+
+def test_head_that_is_marked_names_the_columns_also_when_its_corner_is_empty() -> None:
+    text = "|  | Mon | What we talk about on that day |\n| --- | --- | --- |\n| Early | Swim | Rest |"
+    assert rows(text) == ["Early – Mon: Swim; What we talk about on that day: Rest"]
+
+
+def test_mark_of_an_empty_head_names_nothing() -> None:
+    assert rows("| | | |\n|---|:-:|--:|\n| Early | Swim | Rest |") == ["Early – Swim; Rest"]
