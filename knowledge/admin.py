@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.forms import Script
-from django.http import HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path
@@ -19,8 +19,31 @@ from cloneai.accounts.admin_access import EXPERT, RoleAdmin, StaffRequest, recor
 from clones.admin_filters import CloneNameFilter, OwnCloneFilter
 from knowledge import admin_check, admin_pages, admin_upload
 from knowledge.cleaning_costs import cleaning_cost_usd, estimate_cleaning_usd
-from knowledge.models import Document, Status
+from knowledge.models import CONCERNS, Document, DocumentQuerySet, Status
 from knowledge.uploads import delete_document, retry_document
+
+
+class ConcernFilter(admin.SimpleListFilter):
+    """What the state of a document says that somebody should look at."""
+
+    title = "reason for a look"
+    parameter_name = "look"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [
+            ("any", "Any reason"),
+            ("failed", "Failed"),
+            ("hard_to_find", "Hard to find"),
+            ("near_copy", "Nearly the same as another"),
+            ("warnings", "Read with warnings"),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value() or ""
+        found: DocumentQuerySet = queryset  # type: ignore[assignment]
+        if value == "any":
+            return found.with_concern()
+        return found.with_concern(value) if value in CONCERNS else found
 
 
 @admin.register(Document)
@@ -29,8 +52,9 @@ class DocumentAdmin(RoleAdmin):
     rows = "editable_by"
     list_display = ("title", "clone", "state", "pages", "passages", "size", "created_at")
     list_select_related = ("clone",)
-    list_filter = (OwnCloneFilter, CloneNameFilter, "status")
+    list_filter = (OwnCloneFilter, CloneNameFilter, ConcernFilter, "status")
     search_fields = ("title", "file_name")
+    search_help_text = "Words of a title or file name"
     actions = ("retry",)
     change_form_outer_before_template = "admin/knowledge/document/panel.html"
     fields = (

@@ -6,6 +6,8 @@ re-processing of a document is a new `version`; the one that answers is `live_ve
 
 import uuid
 from datetime import timedelta
+from functools import reduce
+from operator import or_
 from pathlib import PurePosixPath
 from typing import Any, Self
 
@@ -44,6 +46,15 @@ FAULTS_OF_FILE = (
 )  # fmt: skip
 
 
+# What an expert should look at, by what it is about. An index holds the documents of all of them.
+CONCERNS = {
+    "failed": Q(status=Status.FAILED),
+    "hard_to_find": ~Q(probe_note=""),
+    "near_copy": Q(similar_document__isnull=False),
+    "warnings": ~Q(warnings=[]),
+}
+
+
 def storage_path(document: "Document", file_name: str) -> str:
     """Where a document's file lies: never a name that the uploader chose."""
     return f"{storage_folder(clone_id=document.clone_id)}/{document.pk}-{uuid.uuid4().hex[:8]}"
@@ -53,9 +64,17 @@ def storage_folder(*, clone_id: int) -> str:
     return str(PurePosixPath("documents") / str(clone_id))
 
 
+def _any_of(*concerns: str) -> Q:
+    return reduce(or_, (CONCERNS[concern] for concern in concerns))
+
+
 class DocumentQuerySet(models.QuerySet["Document"]):
     def editable_by(self, user: User | AnonymousUser) -> Self:
         return Clone.objects.editable_by(user).rows_of(self)
+
+    def with_concern(self, *concerns: str) -> Self:
+        """Documents that any of these CONCERNS is true of; of all of them when none is named."""
+        return self.filter(_any_of(*(concerns or CONCERNS)))
 
     def unproven(self) -> Self:
         """Ready documents whose live version was not asked its own questions yet."""
@@ -140,6 +159,7 @@ class Document(models.Model):
         indexes = [
             models.Index(fields=["status", "lease_until"], name="document_lease"),
             models.Index(fields=["-created_at"], name="document_by_moment"),
+            models.Index(fields=["-created_at"], condition=_any_of(*CONCERNS), name="document_of_concern"),
             models.Index(
                 fields=["ready_at"],
                 condition=Q(status=Status.READY)

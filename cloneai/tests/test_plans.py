@@ -48,6 +48,7 @@ REVIEWER_PAGES = (
 ADMIN_PAGES = (
     "/admin/accounts/auditentry/?kind=clone", "/admin/accounts/auditentry/?action=clone.change",
     "/admin/accounts/auditentry/?actor=1000001", "/admin/knowledge/document/?status__exact=failed",
+    *(f"/admin/knowledge/document/?look={look}" for look in ("any", "failed", "hard_to_find", "near_copy", "warnings")),
 )  # fmt: skip
 REPORTS = (
     ("expert", QUEUE + "insights/"), ("reviewer", QUEUE + "insights/"),

@@ -309,6 +309,56 @@ def test_list_does_not_query_once_a_document(
         assert client.get(reverse(LIST)).status_code == 200
 
 
+def make_ready(document: Document, **fields: object) -> Document:
+    Document.objects.filter(pk=document.pk).update(
+        status=Status.READY, live_version=1, chunk_count=1, **fields
+    )
+    return document
+
+
+@pytest.fixture
+def concerns(clone: Clone) -> dict[str, Document]:
+    """One document for each thing to look at, and one that nothing is the matter with."""
+    names = ("fine", "failed", "hard_to_find", "near_copy", "warnings")
+    found = {name: store(clone, f"{name}.txt", f"About {name}. ".encode() + SLEEP) for name in names}
+    make_ready(found["fine"])
+    make_failed(found["failed"])
+    make_ready(found["hard_to_find"], probe_note="Other documents stood before it.", probe_count=5)
+    make_ready(found["near_copy"], similar_document=found["fine"], similar_share=0.8)
+    make_ready(found["warnings"], warnings=["3 characters could not be read."])
+    return found
+
+
+def test_documents_that_need_a_look_are_found(client: Client, expert: User, other_clone: Clone, concerns):
+    make_failed(store(other_clone))
+    client.force_login(expert)
+
+    def listed(look: str) -> set[str]:
+        found = client.get(reverse(LIST), {"look": look}).context["cl"].result_list
+        return {document.file_name.removesuffix(".txt") for document in found}
+
+    for name in ("failed", "hard_to_find", "near_copy", "warnings"):
+        assert listed(name) == {name}
+    assert listed("any") == {"failed", "hard_to_find", "near_copy", "warnings"}
+    assert listed("nonsense") == {"fine", "failed", "hard_to_find", "near_copy", "warnings"}
+
+
+def test_state_names_everything_that_needs_a_look(client: Client, expert: User, concerns):
+    make_ready(concerns["near_copy"], warnings=["No text on page 3."])
+    client.force_login(expert)
+    page = client.get(reverse(LIST), {"look": "near_copy"}).content.decode()
+    assert "Nearly the same as another one" in page
+    assert "1 warning" in page
+
+
+def test_filter_for_a_look_costs_no_query_a_document(
+    client: Client, admin: User, expert: User, concerns, django_assert_max_num_queries
+):
+    client.force_login(admin)
+    with django_assert_max_num_queries(14):
+        assert len(client.get(reverse(LIST), {"look": "any"}).context["cl"].result_list) == 4
+
+
 @pytest.mark.django_db(transaction=True)
 def test_retrieval_check_ranks_the_passages_of_the_clone(client: Client, expert: User, clone: Clone):
     for name, content in (("sleep.txt", SLEEP), ("work.txt", WORK)):
