@@ -10,7 +10,7 @@ from ninja import Field, Query, Router, Schema, Status
 from chat.feedback import save_feedback
 from chat.frames import describe_answer
 from chat.models import ChatSession, Message, MessageStatus, Role, SessionSummary
-from chat.sessions import create_session, end_session
+from chat.sessions import create_session, end_session, find_session, remove_session
 from chat.summaries import request_summary
 from chat.turn_records import AnswerFailed
 from chat.turns import TurnRefused, start_turn, wait_for_answer
@@ -112,12 +112,6 @@ class SummaryList(Schema):
     count: int
 
 
-def find_session(request: MemberRequest, session_id: UUID) -> ChatSession:
-    return get_object_or_404(
-        ChatSession.objects.visible_to(request.user).select_related("clone"), pk=session_id
-    )
-
-
 @router.post("/sessions", response={201: SessionOut})
 def start_session(request: MemberRequest, payload: SessionIn) -> Status[ChatSession]:
     clone = get_object_or_404(Clone.objects.visible_to(request.user), slug=payload.clone)
@@ -132,21 +126,22 @@ def list_sessions(request: MemberRequest, page: Query[Page]) -> dict[str, Any]:
 
 @router.get("/sessions/{uuid:session_id}", response=SessionDetail)
 def get_session(request: MemberRequest, session_id: UUID) -> dict[str, Any]:
-    session = find_session(request, session_id)
+    session = find_session(user=request.user, session_id=session_id)
     messages = list(session.messages.filter(is_current=True).order_by("-created_at")[:200])[::-1]
     return {**SessionOut.from_orm(session).dict(by_alias=True), "clone": session.clone, "messages": messages}
 
 
 @router.delete("/sessions/{uuid:session_id}", response={204: None})
 def delete_session(request: MemberRequest, session_id: UUID) -> Status[None]:
-    find_session(request, session_id).delete()
+    """Also a conversation whose clone is closed to the caller by now."""
+    remove_session(user=request.user, session_id=session_id)
     return Status(204, None)
 
 
 @router.post("/sessions/{uuid:session_id}/end", response=SessionOut)
 def close_session(request: MemberRequest, session_id: UUID) -> ChatSession:
     """Ends the conversation; its detailed summary is written in the background."""
-    session = find_session(request, session_id)
+    session = find_session(user=request.user, session_id=session_id)
     end_session(session=session)
     return session
 
@@ -154,7 +149,7 @@ def close_session(request: MemberRequest, session_id: UUID) -> ChatSession:
 @router.post("/message", response=AnswerOut)
 async def send_message(request: MemberRequest, payload: MessageIn) -> dict[str, Any]:
     """Sends a message and waits for the whole answer. The same `client_message_id` again gives the same answer."""
-    session = await run_in_thread(find_session, request, payload.session_id)
+    session = await run_in_thread(find_session, user=request.user, session_id=payload.session_id)
     started = await start_turn(
         session=session,
         content=payload.message,
@@ -188,11 +183,11 @@ def give_feedback(request: MemberRequest, message_id: UUID, payload: FeedbackIn)
 
 @router.get("/sessions/{uuid:session_id}/summaries", response=SummaryList)
 def list_summaries(request: MemberRequest, session_id: UUID, page: Query[Page]) -> dict[str, Any]:
-    found = find_session(request, session_id).summaries.all()
+    found = find_session(user=request.user, session_id=session_id).summaries.all()
     return {"items": list(found[page.offset : page.offset + page.limit]), "count": found.count()}
 
 
 @router.post("/sessions/{uuid:session_id}/summaries", response={202: SummaryOut})
 def ask_for_summary(request: MemberRequest, session_id: UUID, payload: SummaryIn) -> Status[SessionSummary]:
-    session = find_session(request, session_id)
+    session = find_session(user=request.user, session_id=session_id)
     return Status(202, request_summary(session=session, summary_type=payload.summary_type))

@@ -12,8 +12,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from chat.memories import MAX_RECALLED_TOKENS, MemoryRefused, confirm, edit, forget, pause, remove, resume
 from chat.memory_models import ACTIVE_STATES, MAX_MEMORY_CHARS
-from chat.models import ChatSession, Memory, MemoryPause
-from chat.sessions import set_remembered
+from chat.models import Memory, MemoryPause
+from chat.sessions import find_session, set_remembered
 from cloneai.accounts.models import User
 from cloneai.accounts.requests import MemberRequest
 from clones.models import Clone
@@ -95,7 +95,7 @@ def forget_all(request: MemberRequest) -> HttpResponse:
 @require_POST
 def remember_session(request: MemberRequest, session_id: UUID) -> HttpResponse:
     """Whether this conversation may use and leave memories: `memory` is on or off."""
-    session = get_object_or_404(ChatSession.objects.visible_to(request.user), pk=session_id)
+    session = find_session(user=request.user, session_id=session_id)
     set_remembered(session=session, is_remembered=request.POST.get("memory") != "off")
     if not session.is_remembered:
         messages.success(

@@ -9,7 +9,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.urls import reverse
 from django.utils import timezone
 
@@ -49,6 +49,18 @@ class ChatSessionQuerySet(models.QuerySet["ChatSession"]):
         return self.filter(user=user, clone__in=Clone.objects.visible_to(user))
 
     editable_by = visible_to
+
+    def owned_by(self, user: User | AnonymousUser) -> Self:
+        """All of a member's own, each with `is_open`: without it nothing of it is shown but title and time.
+
+        A clone is closed to who talked with it by turning private or by taking an invitation back.
+        """
+        if isinstance(user, AnonymousUser) or not user.is_active:
+            return self.none()
+        return self.filter(user=user).with_is_open(user)
+
+    def with_is_open(self, user: User) -> Self:
+        return self.annotate(is_open=Exists(Clone.objects.visible_to(user).filter(pk=OuterRef("clone"))))
 
     def readable_by_staff(self, user: User | AnonymousUser) -> Self:
         """Transcripts: reviewers see all of them; nobody else does."""

@@ -16,6 +16,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from chat.models import ChatSession, SessionSummary, SummaryStatus, SummaryType
 from chat.open_items import tick
+from chat.sessions import find_session
 from chat.settling import has_answers
 from chat.summaries import request_summary
 from chat.transcripts import session_title
@@ -29,7 +30,7 @@ SCRIPT_HEADER = "X-Requested-With"  # sent by our scripts: they want a partial o
 @vary_on_headers(SCRIPT_HEADER)
 def summary(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """The latest summary of the `type` in whatever state it is; POST asks for one, also again after a failure."""
-    session = _own_session(request, session_id)
+    session = find_session(user=request.user, session_id=session_id)
     summary_type = _read_type(request.POST.get("type") or request.GET.get("type"))
     if request.method == "POST":
         if has_answers(session):
@@ -45,7 +46,7 @@ def summary(request: HttpRequest, session_id: UUID) -> HttpResponse:
 @require_safe
 def download(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """The summary as a Markdown file."""
-    session = _own_session(request, session_id)
+    session = find_session(user=request.user, session_id=session_id)
     summary_type = _read_type(request.GET.get("type"))
     found = _latest(session, summary_type)
     if found is None or found.status != SummaryStatus.READY:
@@ -117,12 +118,6 @@ def _is_uuid(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _own_session(request: HttpRequest, session_id: UUID) -> ChatSession:
-    return get_object_or_404(
-        ChatSession.objects.visible_to(request.user).select_related("clone"), pk=session_id
-    )
 
 
 def _wants_partial(request: HttpRequest) -> bool:

@@ -16,7 +16,7 @@ from chat.context import max_question_tokens
 from chat.forms import MessageForm
 from chat.models import ChatSession, Message, Role
 from chat.open_items import find_open_items
-from chat.sessions import create_session
+from chat.sessions import CLOSED_MESSAGE, ConversationClosed, create_session, find_session
 from chat.transcripts import MESSAGES_SHOWN, load_transcript, placeholder_messages, session_title
 from chat.turns import TurnRefused, edit_message, regenerate_answer, start_turn, stop_answer
 from cloneai.threads import run_in_thread
@@ -45,7 +45,11 @@ async def start(request: HttpRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 async def conversation(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """The conversation; a plain form post sends a message and comes back here."""
-    session = await run_in_thread(_own_session, request=request, session_id=session_id)
+    try:
+        session = await run_in_thread(find_session, user=request.user, session_id=session_id)
+    except ConversationClosed as closed:
+        context = {"session": closed.session, "message": CLOSED_MESSAGE}
+        return await run_in_thread(render, request, "chat/closed.html", context, status=404)
     if request.method != "POST":
         return await run_in_thread(render_conversation, request=request, session=session)
     form = MessageForm(request.POST, clone_name=session.clone.name)
@@ -126,11 +130,6 @@ def _create_session(*, request: HttpRequest, slug: str) -> ChatSession:
     clone = get_object_or_404(Clone.objects.visible_to(request.user), slug=slug)
     assert not isinstance(request.user, AnonymousUser)  # the view is closed to them
     return create_session(user=request.user, clone=clone)
-
-
-def _own_session(*, request: HttpRequest, session_id: UUID) -> ChatSession:
-    sessions = ChatSession.objects.visible_to(request.user).select_related("clone", "user")
-    return get_object_or_404(sessions, pk=session_id)
 
 
 def _own_answer(*, request: HttpRequest, message_id: UUID) -> Message:

@@ -17,7 +17,7 @@ from django.views.decorators.vary import vary_on_headers
 from chat.feedback import save_feedback
 from chat.forms import FeedbackForm, SessionSearchForm, TitleForm
 from chat.models import ChatSession, Citation, GapQuestion, Message, Role
-from chat.sessions import end_session
+from chat.sessions import end_session, find_session, remove_session
 from chat.source_text import flow_page, flow_source
 from chat.sources import open_source
 from chat.transcript_search import find_said
@@ -32,16 +32,19 @@ SCRIPT_HEADER = "X-Requested-With"  # sent by our scripts: they want a partial o
 @login_required
 @require_safe
 def sessions(request: HttpRequest) -> HttpResponse:
-    """The member's own conversations, last active first; `?q=` looks for words in titles, names and what was said."""
+    """The member's own conversations, last active first; `?q=` looks for words in titles, names and what was said.
+
+    Of those whose clone is closed to the member only the title is shown and searched.
+    """
     form = SessionSearchForm(request.GET)
     query = form.cleaned_data["q"].strip() if form.is_valid() else ""
     found = (
-        ChatSession.objects.visible_to(request.user).select_related("clone").prefetch_related(_answered_now())
+        ChatSession.objects.owned_by(request.user).select_related("clone").prefetch_related(_answered_now())
     )
     for word in query.split()[:8]:
         said = find_said(word).filter(session__user=request.user.pk, is_current=True)
-        named = Q(title__icontains=word) | Q(clone__name__icontains=word)
-        found = found.filter(named | Q(pk__in=said.values("session")))
+        inside = Q(clone__name__icontains=word) | Q(pk__in=said.values("session"))
+        found = found.filter(Q(title__icontains=word) | (Q(is_open=True) & inside))
     latest = Message.objects.filter(session=OuterRef("pk"), is_current=True).exclude(content="")
     found = found.annotate(
         preview=Subquery(latest.order_by("-created_at").values(text=Left("content", PREVIEW_CHARS))[:1])
@@ -53,7 +56,7 @@ def sessions(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def end(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    session = _own_session(request, session_id)
+    session = find_session(user=request.user, session_id=session_id)
     end_session(session=session)
     return redirect("chat:summary", session_id=session.pk)
 
@@ -61,7 +64,7 @@ def end(request: HttpRequest, session_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def rename(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    session = _own_session(request, session_id)
+    session = find_session(user=request.user, session_id=session_id)
     form = TitleForm(request.POST)
     if form.is_valid():
         session.title = form.cleaned_data["title"]
@@ -74,7 +77,7 @@ def rename(request: HttpRequest, session_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def delete(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    _own_session(request, session_id).delete()
+    remove_session(user=request.user, session_id=session_id)
     messages.success(request, "The conversation is deleted.")
     return redirect("chat:sessions")
 
@@ -139,12 +142,6 @@ def _answered_now() -> Prefetch[str]:
     asked = GapQuestion.objects.filter(is_answered_now=True, replayed_at__gt=since).order_by("-replayed_at")
     answers = Message.objects.filter(gap_question__in=asked).select_related("gap_question")
     return Prefetch("messages", answers.defer("content", "chunk_ends"), to_attr="answered_now")
-
-
-def _own_session(request: HttpRequest, session_id: UUID) -> ChatSession:
-    return get_object_or_404(
-        ChatSession.objects.visible_to(request.user).select_related("clone"), pk=session_id
-    )
 
 
 def _wants_partial(request: HttpRequest) -> bool:

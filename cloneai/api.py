@@ -18,12 +18,13 @@ from billing.api import router as billing_router
 from billing.metering import MeteredCallError
 from chat.api import router as chat_router
 from chat.memory_api import router as memory_router
+from chat.sessions import ConversationClosed
 from chat.turn_records import AnswerFailed, TurnRefused
 from cloneai.accounts.models import ApiKey, Scope, User
 from cloneai.accounts.throttling import TooManyRequestsError, count_address, count_caller
 from cloneai.api_input import StorableParser
 from cloneai.api_schema import DocumentedApi
-from cloneai.error_pages import UNAVAILABLE, UNAVAILABLE_SECONDS
+from cloneai.error_pages import NOT_FOUND, UNAVAILABLE, UNAVAILABLE_SECONDS
 from cloneai.threads import release_connection
 from clones.api import router as clones_router
 from knowledge.api import router as knowledge_router
@@ -134,7 +135,8 @@ def on_missing_login(request: HttpRequest, error: AuthenticationError) -> HttpRe
 
 @api.exception_handler(Http404)
 def on_missing(request: HttpRequest, error: Http404) -> HttpResponse:
-    return answer_error(request, 404, "not_found", "There is nothing here, or it is not yours to see.")
+    message = str(error) if isinstance(error, ConversationClosed) else NOT_FOUND
+    return answer_error(request, 404, "not_found", message)
 
 
 @api.exception_handler(ValidationError)

@@ -193,6 +193,21 @@ def test_feedback_is_kept_and_only_for_own_answers(
     assert (answer.rating, answer.rating_comment) == (-1, "Too short")
 
 
+def test_session_whose_clone_turned_private_says_so_and_can_be_deleted(
+    api: Client, session: ChatSession, clone: Clone, stranger: User
+) -> None:
+    Clone.objects.filter(pk=clone.pk).update(visibility="private", name="Renamed")
+    path = f"/api/chat/sessions/{session.pk}"
+    gone = api.get(path)
+    assert (gone.status_code, gone.json()["error_type"]) == (404, "not_found")
+    assert "no longer open to you" in gone.json()["message"]
+    foreign = Client(headers=bearer(stranger))
+    assert "no longer open" not in foreign.get(path).json()["message"]
+    assert foreign.delete(path).status_code == 404
+    assert api.get("/api/chat/sessions").json() == {"items": [], "count": 0}
+    assert api.delete(path).status_code == 204
+
+
 @pytest.mark.django_db(transaction=True)
 def test_ending_a_session_leaves_a_detailed_summary(api: Client, session: ChatSession) -> None:
     question = Message.objects.create(session=session, role="user", content="How do I give better feedback?")

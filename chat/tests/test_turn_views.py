@@ -195,6 +195,26 @@ async def test_foreign_turns_look_missing(
     assert (await async_client.get(session.get_absolute_url())).status_code == 404
 
 
+async def test_link_of_a_conversation_that_was_closed_says_so_to_its_member_alone(
+    session: ChatSession, clone: Clone, stranger: User, browser: AsyncClient
+) -> None:
+    await session.messages.acreate(role=Role.ASSISTANT, content="Half an hour.")
+    await Clone.objects.filter(pk=clone.pk).aupdate(visibility="private", name="Renamed", slug="renamed")
+    url = session.get_absolute_url()
+    for response in (await browser.get(url), await browser.post(url, {"content": "Why?"})):
+        assert response.status_code == 404
+        assert "no longer open to you" in response.text
+        assert reverse("privacy:data") in response.text
+        for hidden in ("Renamed", "renamed", "Half an hour"):
+            assert hidden not in response.text
+    assert await session.messages.acount() == 1
+    other = AsyncClient()
+    await run_in_thread(other.force_login, stranger)
+    foreign = await other.get(url)
+    assert foreign.status_code == 404
+    assert "no longer open" not in foreign.text
+
+
 async def test_visitor_is_asked_to_sign_in(session: ChatSession, async_client: AsyncClient) -> None:
     response = await async_client.get(session.get_absolute_url())
     assert response["Location"] == f"/accounts/login/?next={session.get_absolute_url()}"

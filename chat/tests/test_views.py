@@ -118,6 +118,43 @@ def test_a_conversation_is_found_by_what_was_said_in_it(
     assert titles(browser.get(url, {"q": "':*&!| \\"}).text) == []
 
 
+@pytest.fixture
+def closed(clone: Clone, answer: Message, session: ChatSession) -> ChatSession:
+    """A conversation whose clone was renamed and lets in nobody without an invitation since."""
+    ChatSession.objects.filter(pk=session.pk).update(title="Of time")
+    Clone.objects.filter(pk=clone.pk).update(visibility="private", name="Renamed", slug="renamed")
+    session.refresh_from_db()
+    return session
+
+
+def test_conversation_with_a_clone_that_turned_private_stays_listed_without_its_words(
+    browser: Client, closed: ChatSession
+) -> None:
+    url = reverse("chat:sessions")
+    page = browser.get(url).text
+    assert titles(page) == ["Of time"]
+    assert "no longer open to you" in page
+    for hidden in ("Renamed", "renamed", "Half an hour"):
+        assert hidden not in page
+    assert titles(browser.get(url, {"q": "time"}).text) == ["Of time"]
+    assert titles(browser.get(url, {"q": "hour"}).text) == []
+    assert titles(browser.get(url, {"q": "Renamed"}).text) == []
+    ChatSession.objects.filter(pk=closed.pk).update(title="")
+    assert "Renamed" not in browser.get(url).text
+
+
+def test_conversation_that_was_closed_can_be_deleted_and_nothing_else(
+    browser: Client, closed: ChatSession, stranger: User
+) -> None:
+    other = Client()
+    other.force_login(stranger)
+    assert other.post(reverse("chat:delete", args=[closed.pk])).status_code == 404
+    for name, data in (("rename", {"title": "x"}), ("end", {}), ("remember", {"memory": "off"})):
+        assert browser.post(reverse(f"chat:{name}", args=[closed.pk]), data).status_code == 404, name
+    assert browser.post(reverse("chat:delete", args=[closed.pk])).status_code == 302
+    assert not ChatSession.objects.filter(pk=closed.pk).exists()
+
+
 def test_conversation_can_be_renamed_but_not_to_nothing(browser: Client, session: ChatSession) -> None:
     url = reverse("chat:rename", args=[session.pk])
     browser.post(url, {"title": "Soup"})

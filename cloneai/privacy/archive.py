@@ -56,7 +56,7 @@ def _write_all(*, archive: zipfile.ZipFile, person: User) -> None:
         lines.append(
             f"{ABOUT_YOU}.json: What staff did with your data, for example read a conversation ({count})"
         )
-    for name, text in write_conversations(person_id=person.pk):
+    for name, text in write_conversations(person=person):
         archive.writestr(f"conversations/{name}", text)
     for document in Document.objects.filter(clone__owner=person).select_related("clone").iterator():
         _copy_document(archive, document)

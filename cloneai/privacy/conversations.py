@@ -6,15 +6,21 @@ from django.db.models import Prefetch
 from django.utils.text import slugify
 
 from chat.models import ChatSession, Citation, Message, Role, SessionSummary, SummaryStatus
+from cloneai.accounts.models import User
 
 SLUG_CHARS = 50
+CLOSED = (
+    "This clone is no longer open to you: its expert now lets in only people with an invitation. "
+    "The conversation is here, and can no longer be opened on the pages."
+)
 
 
-def write_conversations(*, person_id: int) -> Iterator[tuple[str, str]]:
+def write_conversations(*, person: User) -> Iterator[tuple[str, str]]:
     """File name and text of each conversation, oldest first; three queries a conversation."""
-    sessions = ChatSession.objects.filter(user_id=person_id).select_related("clone").order_by("created_at")
-    for session in sessions.iterator():
-        yield _name_file(session), _write_conversation(session)
+    sessions = ChatSession.objects.filter(user=person).with_is_open(person)
+    for session in sessions.select_related("clone").order_by("created_at").iterator():
+        is_closed = person.is_active and not session.is_open  # type: ignore[attr-defined]
+        yield _name_file(session), _write_conversation(session, is_closed=is_closed)
 
 
 def _name_file(session: ChatSession) -> str:
@@ -25,7 +31,7 @@ def _name_file(session: ChatSession) -> str:
     )
 
 
-def _write_conversation(session: ChatSession) -> str:
+def _write_conversation(session: ChatSession, *, is_closed: bool) -> str:
     citations = Citation.objects.filter(is_cited=True).only("message", "number", "title", "page")
     messages = (
         session.messages.filter(is_current=True)
@@ -37,6 +43,8 @@ def _write_conversation(session: ChatSession) -> str:
         f"# {session}",
         f"With {session.clone.name}, an AI clone. Begun on {session.created_at:%d %B %Y at %H:%M} UTC.",
     ]
+    if is_closed:
+        parts.append(CLOSED)
     parts += [_write_message(message, clone_name=session.clone.name) for message in messages]
     ready = session.summaries.filter(status=SummaryStatus.READY).order_by("created_at")
     parts += [_write_summary(summary) for summary in ready]

@@ -113,13 +113,23 @@ def test_conversation_titles_cannot_leave_their_folder(member: User, clone: Clon
     assert names[0].count("/") == 1
 
 
+def test_archive_says_which_conversation_is_closed_by_now(member: User, clone: Clone) -> None:
+    talk(user=member, clone=clone, text="soup")
+    [(_, before)] = write_conversations(person=member)
+    Clone.objects.filter(pk=clone.pk).update(visibility="private")
+    [(_, after)] = write_conversations(person=member)
+    assert "no longer open to you" not in before
+    assert "no longer open to you" in after
+    assert "soup" in after
+
+
 def test_conversations_are_read_in_three_queries_each(
     member: User, clone: Clone, django_assert_num_queries: Any
 ) -> None:
     for number in range(3):
         talk(user=member, clone=clone, text=f"soup {number}")
     with django_assert_num_queries(1 + 3 * 3):
-        assert len(list(write_conversations(person_id=member.pk))) == 3
+        assert len(list(write_conversations(person=member))) == 3
 
 
 def test_readme_names_what_there_is_and_what_would_stay(settled: User, read_archive: Any) -> None:
