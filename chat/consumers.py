@@ -115,6 +115,12 @@ class ChatConsumer(GuardedSocket):
         order = {"type": "answer.replay", "after_seq": after_seq, "channel": self.channel_name}
         await send_to_writer(answer_id=answer_id, order=order)
 
+    async def catch_up(self) -> None:
+        for answer_id in self.sequence.running():
+            answer = await run_in_thread(find_answer, session_id=self.session_id, answer_id=UUID(answer_id))
+            if answer is not None and not answer.is_running and answer_id in self.sequence.running():
+                await self._show(answer, after_seq=self.sequence.last_seq(answer_id=answer_id))
+
     async def turn_frame(self, event: dict[str, Any]) -> None:
         """A live frame from the channel layer."""
         await self._forward(event["frame"])

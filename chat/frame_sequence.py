@@ -18,10 +18,14 @@ class Verdict(Enum):
     READ_STORED = auto()  # the writer is gone, so the database has everything
 
 
+REPLAY_PATIENCE = 20  # frames, about a second of a fast answer: then the order, or what it brought, got lost
+
+
 @dataclass(slots=True)
 class _Place:
     next_seq: int = 0
     is_replay_asked: bool = False
+    dropped_since: int = 0  # frames, while the replay is waited for
     is_held: bool = False  # until it is known what the reader has seen
     is_reader_heard: bool = False
 
@@ -47,8 +51,11 @@ class FrameSequence:
         if seq > place.next_seq:
             if is_complete:
                 return Verdict.READ_STORED
-            was_asked, place.is_replay_asked = place.is_replay_asked, True
-            return Verdict.DROP if was_asked else Verdict.ASK_WRITER
+            if place.is_replay_asked and place.dropped_since < REPLAY_PATIENCE:
+                place.dropped_since += 1
+                return Verdict.DROP
+            place.is_replay_asked, place.dropped_since = True, 0
+            return Verdict.ASK_WRITER
         if is_complete:  # also below the next `seq`: a dead writer's end may lie behind what was shown
             del self._places[answer_id]
             self._ended_at[answer_id] = seq
@@ -76,6 +83,10 @@ class FrameSequence:
         """What the writer was asked for is here; what is missing behind it must be asked for again."""
         if place := self._places.get(answer_id):
             place.is_replay_asked = False
+
+    def running(self) -> list[str]:
+        """The answers of which frames were sent, and not yet the last one."""
+        return [answer_id for answer_id, place in self._places.items() if not place.is_held]
 
     def last_seq(self, *, answer_id: str) -> int:
         """The last frame of a running answer that was sent; -1 for none."""

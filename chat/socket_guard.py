@@ -18,9 +18,10 @@ from chat.frames import final_frame, session_group
 from chat.socket_access import Access, check_access, open_session
 from chat.socket_limits import TOO_MANY, FrameRate, SocketPlaces
 from chat.socket_watch import Watched, watch_of_this_loop
-from chat.streaming import LAYER_ERRORS, send_to_session, spawn
+from chat.streaming import send_to_session, spawn
 from chat.turn_records import interrupt_stale_answers
 from cloneai.logs import note_user
+from cloneai.redis_layer import LAYER_ERRORS
 from cloneai.threads import run_in_thread
 
 logger = logging.getLogger(__name__)
@@ -138,6 +139,9 @@ class GuardedSocket(AsyncWebsocketConsumer):
     async def receive_text(self, text: str) -> None:
         raise NotImplementedError
 
+    async def catch_up(self) -> None:
+        """Called every `RECHECK_SECONDS`: shows what got lost on its way without leaving a gap."""
+
     async def has_access(self) -> bool:
         """Whether the person may still be here. Closes the socket when not."""
         access = await run_in_thread(
@@ -166,6 +170,7 @@ class GuardedSocket(AsyncWebsocketConsumer):
                     await send_to_session(
                         session_id=self.session_id, frame=await run_in_thread(final_frame, answer)
                     )
+                await self.catch_up()
             except DatabaseError as error:  # this task must outlive it, or nobody would look again
                 logger.warning("A socket is looked at later: %s", error)
                 await asyncio.sleep(1)

@@ -16,18 +16,18 @@ from uuid import UUID
 from channels.layers import get_channel_layer
 from django.db import DatabaseError, connection
 from django.utils import timezone
-from redis.exceptions import RedisError
 
 from chat.frames import Frame, answer_group, chunk_frame, session_group
 from chat.markdown import Block, MarkdownStream
 from chat.source_keeping import SourceKeeper
+from cloneai.redis_layer import LAYER_ERRORS, RedisAway
 from cloneai.threads import run_in_thread
 
 COALESCE_SECONDS = 0.05
 HEARTBEAT_SECONDS = 2.0
 TICK_SECONDS = 1.0
+REJOIN_SECONDS = 0.2
 SHUT_DOWN_SECONDS = 5.0
-LAYER_ERRORS = (OSError, RedisError)
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +70,8 @@ async def _send_to_group(group: str, event: dict[str, Any]) -> None:
     """While Redis is away nobody is told; what counts is in the database, and clients ask for what they missed."""
     try:
         await get_channel_layer().group_send(group, event)
+    except RedisAway:
+        pass
     except LAYER_ERRORS as error:
         logger.warning("The channel layer is away: %s", error)
 
@@ -102,10 +104,11 @@ class AnswerWriter:
         self._timer: asyncio.TimerHandle | None = None
         self._sending = asyncio.Lock()
         self._layer = get_channel_layer()
+        self._channel = ""
 
     async def __aenter__(self) -> Self:
-        self._channel = await self._layer.new_channel("writer")
-        await self._join()
+        with suppress(*LAYER_ERRORS):
+            await self._join()
         self._listener = spawn(self._listen())
         _running[self.answer_id] = self
         _ensure_keeper()
@@ -183,23 +186,29 @@ class AnswerWriter:
         )
 
     async def _join(self) -> None:
-        with suppress(*LAYER_ERRORS):
-            await self._layer.group_add(answer_group(self.answer_id), self._channel)
+        channel = await self._layer.new_channel("writer")
+        await self._layer.group_add(answer_group(self.answer_id), channel)
+        self._channel = channel
 
     async def _listen(self) -> None:
         while True:
             try:
                 order = await self._layer.receive(self._channel)
-            except LAYER_ERRORS:
-                await asyncio.sleep(TICK_SECONDS)
-                await self._join()
+            except LAYER_ERRORS:  # the channel ended with them
+                await asyncio.sleep(REJOIN_SECONDS)
+                with suppress(*LAYER_ERRORS):
+                    await self._join()
                 continue
             if order["type"] == "answer.stop":
                 self.stop()
             elif order["type"] == "answer.replay":
-                async with self._sending:  # no live frame may overtake the replay
-                    frames = [self._frame(seq) for seq in range(order["after_seq"] + 1, len(self.chunk_ends))]
-                    await self._layer.send(order["channel"], {"type": "turn.replay", "frames": frames})
+                await self._replay(channel=order["channel"], after_seq=order["after_seq"])
+
+    async def _replay(self, *, channel: str, after_seq: int) -> None:
+        async with self._sending:  # no live frame may overtake the replay
+            frames = [self._frame(seq) for seq in range(after_seq + 1, len(self.chunk_ends))]
+            with suppress(*LAYER_ERRORS):  # who asked comes back, and asks again
+                await self._layer.send(channel, {"type": "turn.replay", "frames": frames})
 
 
 def _ensure_keeper() -> None:

@@ -155,12 +155,10 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = read_url("REDIS_URL", schemes=("redis", "rediss"))
 if REDIS_URL:
-    # redis-py gives up a read after 5 seconds, as long as the layer waits: an idle socket ends now and then, and its
-    # browser comes back. With 15 seconds, or none, answers stood still for a minute (benchmarks: faults).
     CHANNEL_LAYERS = {
         "default": {
-            "BACKEND": "channels_redis.core.RedisChannelLayer",
-            "CONFIG": {"hosts": [REDIS_URL], "capacity": 500},
+            "BACKEND": "cloneai.redis_layer.RedisChannelLayer",
+            "CONFIG": {"url": REDIS_URL, "capacity": 500},
         }
     }
     CACHES = {"default": {"BACKEND": "cloneai.shared_cache.ForgivingRedisCache", "LOCATION": REDIS_URL}}

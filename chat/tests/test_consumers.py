@@ -391,6 +391,27 @@ async def test_reader_who_comes_back_is_told_of_a_dead_writer_as_soon_as_it_is_s
     assert (final["status"], final["full_response"]) == ("interrupted", "Because")
 
 
+async def test_an_end_that_got_lost_on_its_way_is_read_from_the_database(
+    session: ChatSession, member: User, open_socket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No gap betrays that the last frame is missing."""
+    monkeypatch.setattr("chat.socket_guard.RECHECK_SECONDS", 0.2)
+    question = await session.messages.acreate(role="user", content="Why?")
+    answer = await session.messages.acreate(
+        role="assistant", reply_to=question, content="Because of", chunk_ends=[7, 10],
+        status=MessageStatus.STREAMING, heartbeat_at=timezone.now(),
+    )  # fmt: skip
+    socket = await open_socket(member, session.pk)
+    await socket.send(type="resume", message_id=str(answer.pk), after_seq=0)
+    await asyncio.sleep(0.5)
+    await session.messages.filter(pk=answer.pk).aupdate(status=MessageStatus.COMPLETE, heartbeat_at=None)
+    (missed, _), final = await socket.read_answer()
+    assert (missed["seq"], missed["content"]) == (1, " of")
+    assert (final["status"], final["full_response"]) == ("complete", "Because of")
+    await asyncio.sleep(0.5)
+    assert await socket.communicator.receive_nothing()
+
+
 async def test_readers_are_told_when_the_end_of_an_answer_cannot_be_shown(
     session: ChatSession, member: User, open_socket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -452,11 +473,12 @@ async def test_a_new_password_ends_the_sockets_of_the_old_one(
 async def test_sockets_that_end_with_redis_give_their_places_back(
     session: ChatSession, member: User, open_socket: Any, settings: Any
 ) -> None:
-    away = {
-        "BACKEND": "channels_redis.core.RedisChannelLayer",
-        "CONFIG": {"hosts": ["redis://127.0.0.1:1/0"]},
+    settings.CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "cloneai.redis_layer.RedisChannelLayer",
+            "CONFIG": {"url": "redis://127.0.0.1:1/0"},
+        }
     }
-    settings.CHANNEL_LAYERS = {"default": away}
     for _ in range(3):
         socket = await open_socket(member, session.pk)
         assert (await socket.communicator.receive_output(timeout=10))["code"] == 4503

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.frame_sequence import FrameSequence, Verdict
+from chat.frame_sequence import REPLAY_PATIENCE, FrameSequence, Verdict
 
 LAST = 6
 
@@ -55,6 +55,16 @@ def test_the_writer_is_asked_again_when_a_frame_came_without_the_replay():
         Verdict.SEND,
         Verdict.ASK_WRITER,
     ]
+
+
+def test_the_writer_is_asked_again_when_the_replay_does_not_come():
+    sequence = FrameSequence()
+    judge(sequence, 0, last=999)
+    verdicts = [judge(sequence, seq, last=999) for seq in range(2, 3 * REPLAY_PATIENCE)]
+    asked_at = [number for number, verdict in enumerate(verdicts) if verdict is Verdict.ASK_WRITER]
+    assert asked_at == [0, REPLAY_PATIENCE + 1, 2 * (REPLAY_PATIENCE + 1)]
+    assert set(verdicts) == {Verdict.ASK_WRITER, Verdict.DROP}
+    assert sequence.last_seq(answer_id="a") == 0
 
 
 def test_what_is_missing_before_the_last_frame_is_read_from_the_database():

@@ -3,22 +3,21 @@
 import base64
 import json
 import os
-import shutil
 import socket
-import subprocess
 import time
 import urllib.request
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.test import Client
+from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
+from websockets.protocol import State
 from websockets.sync.client import ClientConnection, connect
 
 from billing.models import CostRecord, Purpose
@@ -28,6 +27,7 @@ from chat.tests.live import run_web
 from cloneai.accounts.models import ApiKey, User
 from cloneai.local_ai.faults import Fault
 from cloneai.local_ai.testing import FakeProvider
+from cloneai.tests.redis_server import RedisServer
 from knowledge.models import Document
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -113,31 +113,13 @@ def wait_for_line(path: Path, words: str) -> None:
         time.sleep(0.1)
 
 
-@contextmanager
-def run_redis(folder: Path) -> Iterator[str]:
-    server = shutil.which("redis-server")
-    if server is None:
-        pytest.skip("redis-server is not installed; `make test` installs it as root")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [server, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        yield f"redis://127.0.0.1:{port}/0"
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-
-
 def test_two_processes_share_turns(
     material: Document, session: ChatSession, cookie: str, provider: FakeProvider, tmp_path: Path
 ) -> None:
     provider.always(Fault(path="/chat/completions", answer=LONG, chunk_delay_seconds=0.005))
     with ExitStack() as stack:
-        variables = {**provider_variables(provider), "REDIS_URL": stack.enter_context(run_redis(tmp_path))}
+        redis = stack.enter_context(RedisServer(tmp_path))
+        variables = {**provider_variables(provider), "REDIS_URL": redis.url}
         here, there = (
             stack.enter_context(run_web(log_path=tmp_path / f"{name}.log", **variables)) for name in "ab"
         )
@@ -173,6 +155,70 @@ def test_two_processes_share_turns(
             started = json.loads(watcher.recv(timeout=30))
         watcher.send(json.dumps({"type": "stop", "message_id": started["message_id"]}))
         assert read_answer(watcher)[-1]["status"] == "stopped"
+
+
+def test_an_answer_outlives_redis(
+    material: Document, session: ChatSession, cookie: str, provider: FakeProvider, tmp_path: Path
+) -> None:
+    """Its reader loses the socket, comes back to another process, and both show and stop what goes on."""
+    provider.always(Fault(path="/chat/completions", answer=LONG, chunk_delay_seconds=0.1))
+    with ExitStack() as stack:
+        redis = stack.enter_context(RedisServer(tmp_path))
+        variables = {**provider_variables(provider), "REDIS_URL": redis.url}
+        here, there = (
+            stack.enter_context(run_web(log_path=tmp_path / f"{name}.log", **variables)) for name in "ab"
+        )
+        asker = stack.enter_context(open_link(here, session=session, cookie=cookie))
+        asker.send(
+            json.dumps({"type": "message", "content": QUESTION, "client_message_id": str(uuid.uuid4())})
+        )
+        seen = [read_chunk(asker)]
+        redis.stop()
+        seen += read_until_closed(asker, code=4503)
+        with open_link(there, session=session, cookie=cookie) as early:  # nobody can listen yet
+            assert read_until_closed(early, code=4503) == []
+        redis.start()
+        back = reopen(stack, there, session=session, cookie=cookie)
+        order = {"type": "resume", "message_id": seen[0]["message_id"], "after_seq": seen[-1]["seq"]}
+        back.send(json.dumps(order))
+        for _ in range(5):
+            seen.append(read_chunk(back))
+        back.send(json.dumps({"type": "stop", "message_id": seen[0]["message_id"]}))
+        *rest, final = read_answer(back)
+        seen += rest
+        assert [frame["seq"] for frame in seen] == list(range(len(seen)))
+        assert final["status"] == "stopped"
+        assert final["full_response"] == "".join(frame["content"] for frame in seen)
+
+
+def read_chunk(link: ClientConnection) -> dict[str, Any]:
+    while (frame := json.loads(link.recv(timeout=30)))["type"] != "ai_response_chunk":
+        pass
+    return frame
+
+
+def read_until_closed(link: ClientConnection, *, code: int) -> list[dict[str, Any]]:
+    frames: list[dict[str, Any]] = []
+    try:
+        while True:
+            frames.append(read_chunk(link))
+    except ConnectionClosed as end:
+        seen_code = end.rcvd.code if end.rcvd else None
+    assert seen_code == code
+    return frames
+
+
+def reopen(stack: ExitStack, url: str, *, session: ChatSession, cookie: str) -> ClientConnection:
+    """As a browser does: again and again, until the socket stays."""
+    deadline = time.monotonic() + 30
+    while True:
+        link = stack.enter_context(open_link(url, session=session, cookie=cookie))
+        with suppress(TimeoutError, ConnectionClosed):
+            link.recv(timeout=1)
+        if link.state is State.OPEN:
+            return link
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def test_one_client_message_id_twenty_times_at_once_is_one_turn(

@@ -12,6 +12,7 @@ from chat.models import ChatSession, MessageStatus
 from chat.sessions import create_session
 from chat.turns import TurnRefused, start_turn, wait_for_answer
 from cloneai.accounts.models import User
+from cloneai.redis_layer import LAYER_ERRORS
 from cloneai.threads import run_in_thread
 from clones.models import Clone
 
@@ -46,6 +47,8 @@ class Command(BaseCommand):
         except TurnRefused as error:
             session.delete()
             raise CommandError(error.message) from error
+        except LAYER_ERRORS as error:
+            raise CommandError(f"The answer cannot be shown, Redis is away: {error}") from error
 
     async def _ask(self, *, session: ChatSession, question: str) -> None:
         layer = get_channel_layer()
