@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from billing.metering import MeteredCallError, Payer, embed_texts
 from billing.models import Purpose
@@ -80,9 +81,10 @@ def record_api_gap(*, clone: Clone, user: User, question: str, query: str) -> No
 def withdraw_dislike(*, answer: Message) -> None:
     """The rating was taken back: the question goes, and its gap with it when it was alone and is still open."""
     disliked = GapQuestion.objects.filter(message=answer, reason=GapReason.DISLIKED)
-    gap_ids = list(disliked.values_list("gap", flat=True))
-    disliked.delete()
-    KnowledgeGap.objects.filter(pk__in=gap_ids, questions=None, document=None).delete()
+    with transaction.atomic():
+        gaps = lock_gaps(list(disliked.values_list("gap", flat=True)))
+        disliked.delete()
+        gaps.filter(questions=None, document=None).delete()
 
 
 def _record(
@@ -98,9 +100,11 @@ def _record(
     with transaction.atomic():
         wording = hash_wording(query or question, clone_id=clone.pk)
         same = GapQuestion.objects.filter(wording=wording, gap__clone=clone, gap__closed_at=None)
-        known = same.select_related("gap").order_by("-created_at").first()
+        newest = same.order_by("-created_at").values("gap")[:1]
+        # Locked, for others may be about to join it to another one; what is gone then is not found.
+        known = KnowledgeGap.objects.select_for_update(no_key=True).filter(pk__in=newest).first()
         GapQuestion.objects.create(
-            gap=known.gap if known else KnowledgeGap.objects.create(clone=clone),
+            gap=known or KnowledgeGap.objects.create(clone=clone),
             wording=wording,
             message=message,
             asked_by_id=asked_by_id,
@@ -115,19 +119,30 @@ def hash_wording(text: str, *, clone_id: int) -> str:
     return hashlib.sha256(f"gap:{clone_id}:{normalise(text)}".encode()).hexdigest()
 
 
+def lock_gaps(gap_ids: Sequence[int]) -> QuerySet[KnowledgeGap]:
+    """Until the transaction ends no question comes into them: only then is an empty one known to be empty."""
+    gaps = KnowledgeGap.objects.filter(pk__in=gap_ids)
+    list(gaps.select_for_update().order_by("pk").values("pk"))
+    return gaps
+
+
 @transaction.atomic
 def join_gaps(*, gaps: Sequence[KnowledgeGap]) -> KnowledgeGap:
     """One gap with all their questions: the answered one if there is one, else the oldest. Of one clone."""
     kept = min(gaps, key=lambda gap: (gap.document_id is None, gap.created_at))
     others = [gap.pk for gap in gaps if gap.pk != kept.pk]
+    lock_gaps([gap.pk for gap in gaps])
     GapQuestion.objects.filter(gap__in=others).update(gap=kept)
     KnowledgeGap.objects.filter(pk__in=others, questions=None).delete()
     return kept
 
 
+@transaction.atomic
 def drop_empty_gaps() -> int:
     """Gaps whose questions are all gone, with their conversations or askers, and which nobody answered."""
-    return KnowledgeGap.objects.filter(questions=None, document=None, answer="").delete()[0]
+    empty = KnowledgeGap.objects.filter(questions=None, document=None, answer="")
+    gaps = lock_gaps(list(empty.values_list("pk", flat=True)))
+    return gaps.filter(questions=None, document=None, answer="").delete()[0]
 
 
 def sort_new_questions() -> int:
@@ -187,8 +202,9 @@ def _join(*, clone_id: int, questions: Sequence[GapQuestion], vectors: np.ndarra
             known.append(Asked(gap_id, vector, asked.search_text))
         if kept and gap_id != asked.gap_id:
             # The one it comes from may hold others with the same words: they follow.
+            emptied = lock_gaps([asked.gap_id])
             GapQuestion.objects.filter(gap=asked.gap_id).update(gap=gap_id)
-            KnowledgeGap.objects.filter(pk=asked.gap_id, questions=None).delete()
+            emptied.filter(questions=None).delete()
     return len(questions)
 
 

@@ -1,17 +1,21 @@
 """Knowledge gaps: noted, joined, answered, asked again; and what experts and askers see of it."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from datetime import timedelta
+from threading import Event
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 from django.test import AsyncClient, Client
 from django.urls import reverse
 from django.utils import timezone
 from django_q.models import OrmQ
 
 from chat.gap_closing import replay_gap, replay_waiting_gaps
-from chat.gaps import drop_empty_gaps, record_api_gap, sort_new_questions
+from chat.gaps import drop_empty_gaps, join_gaps, record_api_gap, sort_new_questions
 from chat.models import ChatSession, GapQuestion, GapReason, KnowledgeGap, Message
 from chat.turns import start_turn, wait_for_answer
 from cloneai.accounts.models import ApiKey, User
@@ -40,6 +44,39 @@ def ask(session: ChatSession, question: str = QUESTION) -> Message:
         return await wait_for_answer(answer_id=started.answer_id, timeout_seconds=30)
 
     return asyncio.run(run())
+
+
+def test_a_question_that_comes_while_its_gap_is_joined_to_another_is_not_lost(
+    member: User, session: ChatSession
+) -> None:
+    """Answers are saved beside the job that joins gaps; a gap that went away at that moment failed the answer."""
+    other_words = "Jupiter has how many moons?"
+    record_api_gap(clone=session.clone, user=member, question=QUESTION, query="")
+    record_api_gap(clone=session.clone, user=member, question=other_words, query="")
+    gaps = list(KnowledgeGap.objects.order_by("pk"))
+    is_noted, may_commit = Event(), Event()
+
+    def ask_the_younger() -> None:
+        with closing(connection), transaction.atomic():
+            record_api_gap(clone=session.clone, user=member, question=other_words, query="")
+            is_noted.set()
+            assert may_commit.wait(10)
+
+    def join() -> None:
+        with closing(connection):
+            join_gaps(gaps=gaps)
+
+    with ThreadPoolExecutor(2) as pool:
+        asking = pool.submit(ask_the_younger)
+        assert is_noted.wait(10)
+        joining = pool.submit(join)
+        with suppress(TimeoutError):
+            joining.result(timeout=0.5)
+        may_commit.set()
+        asking.result(timeout=10)
+        joining.result(timeout=10)
+    assert KnowledgeGap.objects.get() == gaps[0]
+    assert GapQuestion.objects.filter(gap=gaps[0]).count() == 3
 
 
 def page_of(gap: KnowledgeGap, name: str = "change") -> str:
