@@ -33,10 +33,11 @@ async def download(request: HttpRequest, citation_id: UUID) -> StreamingHttpResp
     """Streams the file; a PDF opens in the browser's viewer, everything else is an attachment."""
     document = await run_in_thread(_find_document, request=request, citation_id=citation_id)
     response = StreamingHttpResponse(
-        _read(document.live_file), content_type=CONTENT_TYPES.get(document.kind, "application/octet-stream")
+        _read(document.live_file),
+        content_type=CONTENT_TYPES.get(document.live_kind, "application/octet-stream"),
     )
-    is_attachment = document.kind not in SHOWN_IN_BROWSER
-    disposition = content_disposition_header(is_attachment, document.file_name)
+    is_attachment = document.live_kind not in SHOWN_IN_BROWSER
+    disposition = content_disposition_header(is_attachment, document.live_file_name)
     response["Content-Disposition"] = disposition or "attachment"
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = build_policy(is_attachment=is_attachment)

@@ -106,7 +106,7 @@ def _download_url(*, citation: Citation, page: int) -> str | None:
     if not has_download(citation=citation) or citation.document is None:
         return None
     url = reverse("chat:download", kwargs={"citation_id": citation.pk})
-    return f"{url}#page={page}" if citation.document.kind == "pdf" else url
+    return f"{url}#page={page}" if citation.document.live_kind == "pdf" else url
 
 
 def _focus(citation: Citation) -> tuple[int, int] | None:

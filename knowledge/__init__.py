@@ -1,6 +1,6 @@
 """Documents: from an uploaded file to passages, and from a question to passages. Modules by what they are for:
 
-- what an expert does with files: `uploads` (enter here), `stored_files`, `file_names`
+- what an expert does with files: `uploads` (enter here), `earlier_versions`, `stored_files`, `file_names`
 - a document's way: `ingestion` (enter here), `leases`, `drafting`, `version_text`, `publication`
 - reading files: `extraction`, and its processes and kinds of file in the files named after it
 - from pages to passages: `cleaning`, `ai_cleaning`, `cleaning_costs`, `chunking`, `chunking_boundaries`,

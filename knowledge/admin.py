@@ -82,6 +82,7 @@ class DocumentAdmin(RoleAdmin):
             ("<uuid:document_id>/passages/", "document_passages", admin_pages.show_passages),
             ("<uuid:document_id>/replace/", "document_replace", admin_pages.replace_file),
             ("<uuid:document_id>/retry/", "document_retry", admin_pages.retry),
+            ("<uuid:document_id>/keep/", "document_keep", admin_pages.keep_earlier),
             ("check/<int:clone_id>/", "retrieval_check", admin_check.check_retrieval),
         ]
         own = [

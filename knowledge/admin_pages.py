@@ -14,6 +14,7 @@ from django.template.loader import render_to_string
 
 from cloneai.accounts.admin_access import StaffRequest
 from knowledge.admin_forms import ReplaceForm
+from knowledge.earlier_versions import keep_earlier_version
 from knowledge.errors import UploadRefused
 from knowledge.models import Chunk, Document, DocumentPage
 from knowledge.uploads import replace_document, retry_document
@@ -114,6 +115,20 @@ def retry(model_admin: "DocumentAdmin", request: StaffRequest, document_id: UUID
         messages.error(request, refusal.message)
     else:
         messages.success(request, "The document waits to be read again.")
+    return redirect(document.get_absolute_url())
+
+
+def keep_earlier(model_admin: "DocumentAdmin", request: StaffRequest, document_id: UUID) -> HttpResponseBase:
+    """Gives a replacement up that has failed."""
+    document: Document = model_admin.find_or_404(request, str(document_id))
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    try:
+        kept = keep_earlier_version(document=document)
+    except UploadRefused as refusal:
+        messages.error(request, refusal.message)
+    else:
+        messages.success(request, f"The earlier version is kept: {kept.file_name}.")
     return redirect(document.get_absolute_url())
 
 

@@ -13,7 +13,10 @@ class KnowledgeError(Exception):
 
 
 class UploadRefused(KnowledgeError):  # noqa: N818 - the name says what happened
-    """Nothing was stored. Codes: duplicate (with `existing`), too_large, empty_file, unreadable, busy, storage_full."""
+    """Nothing was stored or changed.
+
+    Codes: duplicate (with `existing`), too_large, empty_file, unreadable, busy, nothing_earlier, storage_full.
+    """
 
     def __init__(self, *, code: str, message: str, existing: Document | None = None) -> None:
         super().__init__(code=code, message=message)

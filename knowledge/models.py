@@ -99,6 +99,8 @@ class Document(models.Model):
         editable=False,
         help_text="Stored name of the file behind the live version.",
     )
+    # What the row said of the live version before a newer one began, see `knowledge.earlier_versions`.
+    earlier = models.JSONField(null=True, editable=False)
     file_name = models.CharField(max_length=255, help_text="As uploaded, made safe.")
     kind = models.CharField(max_length=10, blank=True, editable=False)
     size_bytes = models.PositiveBigIntegerField(default=0, editable=False)
@@ -181,6 +183,20 @@ class Document(models.Model):
     @property
     def is_final(self) -> bool:
         return self.status in FINAL_STATUSES
+
+    @property
+    def has_earlier(self) -> bool:
+        """Its newest version failed, and the one before goes on answering."""
+        return self.status == Status.FAILED and self.live_version is not None and self.earlier is not None
+
+    @property
+    def live_file_name(self) -> str:
+        """What the file behind the live version was called."""
+        return self.earlier["file_name"] if self.earlier else self.file_name
+
+    @property
+    def live_kind(self) -> str:
+        return self.earlier["kind"] if self.earlier else self.kind
 
     @property
     def needs_other_file(self) -> bool:

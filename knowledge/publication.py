@@ -155,6 +155,7 @@ def _ready_fields(document: Document, counts: _Counts) -> dict[str, Any]:
     return {
         "live_file": document.file.name or "",
         "live_version": document.version,
+        "earlier": None,
         "status": Status.READY,
         "error_code": "",
         "error_message": "",

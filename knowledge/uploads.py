@@ -17,9 +17,10 @@ from django_q.tasks import async_task
 
 from cloneai.accounts.models import User
 from clones.models import Clone
+from knowledge.earlier_versions import discard_unfinished, note_earlier
 from knowledge.errors import UploadRefused
 from knowledge.file_names import clean_line, make_safe_name, suffix_of, title_from
-from knowledge.models import Chunk, ChunkEmbedding, Document, DocumentPage, Status, storage_folder
+from knowledge.models import ChunkEmbedding, Document, Status, storage_folder
 from knowledge.stored_files import (
     find_stored_files,
     inspect_upload,
@@ -90,7 +91,8 @@ def replace_document(
         if not (current.status == Status.FAILED and current.sha256 == sha256):  # the same again, say renamed
             _refuse_duplicate(clone=current.clone, sha256=sha256)
         superseded = "" if current.file.name == current.live_file else current.file.name
-        _discard_unfinished(document=current)
+        discard_unfinished(document=current)
+        note_earlier(document=current)
         current.file_name = make_safe_name(name=file_name)
         current.size_bytes = size_bytes
         current.sha256 = sha256
@@ -115,6 +117,7 @@ def retry_document(*, document: Document) -> None:
                 code="busy", message="This document is being processed already. Wait until it ends."
             )
         if current.live_version == current.version:
+            note_earlier(document=current)
             current.version += 1
         _reset(document=current)
         current.save()
@@ -197,9 +200,3 @@ def _reset(*, document: Document) -> None:
     }  # fmt: skip
     for name, value in fresh.items():
         setattr(document, name, value)
-
-
-def _discard_unfinished(*, document: Document) -> None:
-    """Drop pages and passages of a version that never became live."""
-    for model in (DocumentPage, Chunk):
-        model.objects.filter(document=document).exclude(version=document.live_version or 0).delete()

@@ -80,6 +80,20 @@ def test_file_is_offered_where_the_expert_allows_it(
 
 
 @pytest.mark.django_db(transaction=True)
+async def test_file_behind_a_source_keeps_its_name_and_kind_while_a_replacement_has_failed(
+    member: User, async_client: AsyncClient, make_citation: Callable[..., Citation]
+) -> None:
+    citation = await run_in_thread(make_citation, allow_download=True)
+    await Document.objects.aupdate(
+        kind="docx", file_name="new.docx", version=2, earlier={"file_name": "notes.pdf", "kind": "pdf"}
+    )
+    await run_in_thread(async_client.force_login, member)
+    response = await async_client.get(file_url(citation))
+    assert response.headers["Content-Type"] == "application/pdf"
+    assert response.headers["Content-Disposition"] == 'inline; filename="notes.pdf"'
+
+
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("kind", "content_type", "disposition"),
     [

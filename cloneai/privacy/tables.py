@@ -276,6 +276,7 @@ TABLES = (
         hidden=(
             "file",
             "live_file",
+            "earlier",
             "lease_token",
             "lease_until",
             "sketch",
@@ -312,7 +313,7 @@ TABLES = (
         title="Documents that you uploaded, to your own clones and those of others",
         fate=Fate.UNLINKED,
         reason="A document of somebody else's clone belongs to that clone. That you uploaded it is forgotten.",
-        hidden=("file", "live_file", "lease_token", "lease_until", "sketch"),
+        hidden=("file", "live_file", "earlier", "lease_token", "lease_until", "sketch"),
     ),
     PersonalTable(
         name="evaluation_questions",

@@ -314,6 +314,7 @@ ADMIN_PAGES = [
     admin_page(f"{DOCUMENT_PAGE}replace/", kind="document", allow=give(200, EXPERT, ADMIN)),
     admin_page(f"{DOCUMENT_PAGE}replace/", "POST", kind="document", allow=give(200, EXPERT, ADMIN)),
     admin_page(f"{DOCUMENT_PAGE}retry/", "POST", kind="document", allow=give(302, EXPERT, ADMIN)),
+    admin_page(f"{DOCUMENT_PAGE}keep/", "POST", kind="document", allow=give(302, EXPERT, ADMIN)),
     admin_page("knowledge/document/check/<int:clone_id>/", kind="clone_pk", allow=give(200, EXPERT, ADMIN)),
     admin_page("knowledge/document/check/<int:clone_id>/", "POST", kind="clone_pk", allow=give(200, EXPERT, ADMIN)),
 ]  # fmt: skip
