@@ -59,15 +59,15 @@ def create_document(
     sha256, size_bytes = inspect_upload(file=file)
     safe_name = make_safe_name(name=file_name)
     title = clean_line(text=title)[:200] or title_from(file_name=safe_name)
-    misnamed = _find_misnamed(clone=clone, sha256=sha256, file_name=safe_name)
-    if misnamed:
+    existing = _find_by_bytes(clone=clone, sha256=sha256)
+    if existing and _is_misnamed(existing, file_name=safe_name):
         with transaction.atomic():
-            misnamed.title, misnamed.is_cleaning_on = title, is_cleaning_on
-            misnamed.save(update_fields=["title", "is_cleaning_on"])
+            existing.title, existing.is_cleaning_on = title, is_cleaning_on
+            existing.save(update_fields=["title", "is_cleaning_on"])
             return replace_document(
-                document=misnamed, file=file, file_name=safe_name, uploaded_by=uploaded_by
+                document=existing, file=file, file_name=safe_name, uploaded_by=uploaded_by
             )
-    _refuse_duplicate(clone=clone, sha256=sha256)
+    _refuse_duplicate(existing)
     document = Document(
         clone=clone,
         title=title,
@@ -89,7 +89,7 @@ def replace_document(
     with transaction.atomic():
         current = Document.objects.select_for_update().get(pk=document.pk)
         if not (current.status == Status.FAILED and current.sha256 == sha256):  # the same again, say renamed
-            _refuse_duplicate(clone=current.clone, sha256=sha256)
+            _refuse_duplicate(_find_by_bytes(clone=current.clone, sha256=sha256))
         superseded = "" if current.file.name == current.live_file else current.file.name
         discard_unfinished(document=current)
         note_earlier(document=current)
@@ -153,27 +153,28 @@ def enqueue_probes() -> None:
         async_task(PROBE_JOB, task_name="probe ready documents", save=False)
 
 
-def _refuse_duplicate(*, clone: Clone, sha256: str) -> None:
-    existing = Document.objects.filter(clone=clone, sha256=sha256).first()
-    if existing:
-        if existing.needs_other_file:
-            cure = "It could not be read: open that one for the reason, and upload a mended file"
-        else:
-            cure = "Retry that one instead" if existing.status == Status.FAILED else "There is nothing to do"
-        raise UploadRefused(
-            code="duplicate",
-            message=f"This clone already has this file: “{existing.title}”. {cure}.",
-            existing=existing,
-        )
+def _find_by_bytes(*, clone: Clone, sha256: str) -> Document | None:
+    """At most one has them: each file is taken once per clone."""
+    return Document.objects.filter(clone=clone, sha256=sha256).first()
 
 
-def _find_misnamed(*, clone: Clone, sha256: str, file_name: str) -> Document | None:
-    """The document that has these bytes and failed because its name says another type than `file_name` does."""
-    failed = Document.objects.filter(
-        clone=clone, sha256=sha256, status=Status.FAILED, error_code__in=FAULTS_OF_NAME
-    ).first()
-    return (
-        failed if failed and suffix_of(file_name=failed.file_name) != suffix_of(file_name=file_name) else None
+def _is_misnamed(document: Document, *, file_name: str) -> bool:
+    """Whether it failed because its name says another type than `file_name` does."""
+    is_fault_of_name = document.status == Status.FAILED and document.error_code in FAULTS_OF_NAME
+    return is_fault_of_name and suffix_of(file_name=document.file_name) != suffix_of(file_name=file_name)
+
+
+def _refuse_duplicate(existing: Document | None) -> None:
+    if existing is None:
+        return
+    if existing.needs_other_file:
+        cure = "It could not be read: open that one for the reason, and upload a mended file"
+    else:
+        cure = "Retry that one instead" if existing.status == Status.FAILED else "There is nothing to do"
+    raise UploadRefused(
+        code="duplicate",
+        message=f"This clone already has this file: “{existing.title}”. {cure}.",
+        existing=existing,
     )
 
 
@@ -188,7 +189,7 @@ def _store(*, document: Document, file: File[bytes]) -> None:
     except BaseException as error:
         default_storage.delete(name)
         if isinstance(error, IntegrityError):
-            _refuse_duplicate(clone=document.clone, sha256=document.sha256)
+            _refuse_duplicate(_find_by_bytes(clone=document.clone, sha256=document.sha256))
         raise
 
 

@@ -3,6 +3,7 @@
 import errno
 import http.client
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django_q.models import OrmQ
 
 from chat.tests.live import run_web
@@ -56,6 +58,13 @@ def test_same_bytes_are_refused_once_per_clone(clone: Clone, other_clone: Clone,
     assert (refusal.value.code, refusal.value.existing) == ("duplicate", first)
     store(clone=other_clone, text=SLEEP)
     assert Document.objects.count() == len(stored_files(media)) == OrmQ.objects.count() == 2
+
+
+def test_upload_looks_once_for_a_document_with_the_same_bytes(clone: Clone):
+    with CaptureQueriesContext(connection) as queries:
+        store(clone=clone, text=SLEEP)
+    looks = [query["sql"] for query in queries if re.search('SELECT.*WHERE.*"sha256"', query["sql"])]
+    assert len(looks) == 1
 
 
 @pytest.mark.django_db(transaction=True)
