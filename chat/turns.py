@@ -10,6 +10,8 @@ import time
 from contextlib import aclosing
 from uuid import UUID
 
+from django.db import OperationalError
+
 from billing.metering import MeteredCallError, TextDelta, stream_chat
 from billing.models import Purpose
 from chat.citations import MarkerFilter
@@ -43,6 +45,7 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2
 UNEXPECTED = MeteredCallError("unexpected")
+DATABASE_AWAY = MeteredCallError("the database is away", error_type="connection")
 SHUT_DOWN = MeteredCallError("the web process was told to stop")
 
 
@@ -101,10 +104,11 @@ async def write_answer(task: WritingTask) -> None:
         await _write_answer(task)
     except ConversationGone:
         logger.info("Answer %s was deleted while it was written", task.answer.pk)
-    except Exception:  # the outermost boundary: nobody awaits this task, and readers must not wait for ever
-        logger.exception("Answer %s was not shown to its end", task.answer.pk)
+    # The outermost boundary: nobody awaits this task, and readers must not wait for ever.
+    except Exception as error:  # noqa: BLE001  (logged there)
+        failure = _log_failure("Answer %s was not shown to its end", task.answer.pk, error)
         await send_to_session(
-            session_id=task.answer.session_id, frame=_describe_failure(UNEXPECTED, task.answer.pk)
+            session_id=task.answer.session_id, frame=_describe_failure(failure, task.answer.pk)
         )
 
 
@@ -136,9 +140,8 @@ async def _compose_until_stopped(draft: Draft) -> MeteredCallError | None:
         await draft.writer.run_until_stopped(_compose(draft))
     except MeteredCallError as error:
         return error
-    except Exception:
-        logger.exception("Answer %s broke off", draft.answer.pk)
-        return UNEXPECTED
+    except Exception as error:  # noqa: BLE001  (logged there)
+        return _log_failure("Answer %s broke off", draft.answer.pk, error)
     return SHUT_DOWN if draft.writer.was_shut_down else None
 
 
@@ -190,6 +193,15 @@ async def _check(draft: Draft) -> None:
         )
     except Exception:
         logger.exception("The claims of answer %s were not checked", draft.answer.pk)
+
+
+def _log_failure(what: str, answer_id: UUID, error: Exception) -> MeteredCallError:
+    """Returns what a reader is told of an error that nobody raised on purpose."""
+    if isinstance(error, OperationalError):
+        logger.warning("%s: %s", what % answer_id, error)
+        return DATABASE_AWAY
+    logger.error(what, answer_id, exc_info=error)
+    return UNEXPECTED
 
 
 def _describe_failure(failure: MeteredCallError, answer_id: UUID) -> dict[str, object]:

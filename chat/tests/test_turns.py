@@ -229,11 +229,17 @@ async def test_a_stop_that_the_channel_layer_lost_is_found_in_the_database(
     assert 0 < len(answer.content) < len(LONG)
 
 
+CONNECTION_LOST, BROKEN_RULE = "08006", "23514"
+ENDS_AN_ANSWER = (
+    "UPDATE ON chat_message FOR EACH ROW WHEN (NEW.role = 'assistant' AND NEW.status = 'complete')"
+)
+
+
 @pytest.fixture
 def break_once(db: None) -> Iterator[Callable[..., None]]:
     """`break_once(code)`: PostgreSQL refuses the first complete answer with this error code."""
 
-    def install(code: str) -> None:
+    def install(code: str, event: str = ENDS_AN_ANSWER) -> None:
         with connection.cursor() as cursor:
             cursor.execute(
                 f"""CREATE SEQUENCE breaks;
@@ -241,8 +247,7 @@ def break_once(db: None) -> Iterator[Callable[..., None]]:
                     IF nextval('breaks') = 1 THEN RAISE EXCEPTION 'broken by a test' USING ERRCODE = '{code}'; END IF;
                     RETURN NEW;
                 END $$;
-                CREATE TRIGGER break_once BEFORE UPDATE ON chat_message FOR EACH ROW
-                WHEN (NEW.role = 'assistant' AND NEW.status = 'complete') EXECUTE FUNCTION break_once()"""
+                CREATE TRIGGER break_once BEFORE {event} EXECUTE FUNCTION break_once()"""
             )
 
     yield install
@@ -250,7 +255,14 @@ def break_once(db: None) -> Iterator[Callable[..., None]]:
         cursor.execute("DROP FUNCTION IF EXISTS break_once CASCADE; DROP SEQUENCE IF EXISTS breaks")
 
 
-CONNECTION_LOST, BROKEN_RULE = "08006", "23514"
+async def test_an_answer_that_the_database_fails_says_so(
+    material: Document, session: ChatSession, break_once: Any
+) -> None:
+    await run_in_thread(break_once, CONNECTION_LOST, "INSERT ON billing_reservation FOR EACH ROW")
+    started = await start_turn(session=session, content=QUESTION)
+    answer = await wait_for_answer(answer_id=started.answer_id, timeout_seconds=20)
+    assert (answer.status, answer.error_type) == (MessageStatus.FAILED, "connection")
+    assert answer.error_message == "Connection error. Please try again."
 
 
 async def test_an_answer_is_saved_when_the_database_is_away_at_its_end(
