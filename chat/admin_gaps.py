@@ -29,8 +29,10 @@ from knowledge.errors import UploadRefused
 
 STATE_COLOURS = {"Open": "warning", "Being asked again": "info", "Answered": "success", "Closed": "success"}
 QUESTIONS_SHOWN = 50
+BADGES = {GapReason.DISLIKED: "Answer was not helpful", GapReason.NEAREST: GapReason.NEAREST.label}
 NO_PASSAGE = "*No passage of the material fitted.*"
 ANSWER_DISLIKED = "*There was an answer, and the member marked it as not helpful.*"
+ANSWER_NEAREST = "*The clone said that nothing answers this exactly, and quoted the nearest passages.*"
 
 
 class AnswerForm(forms.Form):
@@ -50,7 +52,7 @@ class KnowledgeGapAdmin(RoleAdmin):
     viewed_by = (EXPERT,)
     changed_by = added_by = deleted_by = NOBODY
     rows = "editable_by"
-    list_display = ("question", "clone", "people", "times", "last_asked", "state")
+    list_display = ("question", "clone", "people", "times", "why", "last_asked", "state")
     list_display_links = ("question",)
     list_select_related = ("clone",)
     list_filter = (
@@ -121,6 +123,11 @@ class KnowledgeGapAdmin(RoleAdmin):
     def times(self, gap: KnowledgeGap) -> int:
         return gap.times  # type: ignore[attr-defined]
 
+    @display(description="Why it is here")
+    def why(self, gap: KnowledgeGap) -> str:
+        reasons = gap.reasons  # type: ignore[attr-defined]
+        return ", ".join(str(reason.label) for reason in GapReason if reason in reasons)
+
     @display(description="Last asked", ordering="last_asked_at")
     def last_asked(self, gap: KnowledgeGap) -> Any:
         return gap.last_asked_at  # type: ignore[attr-defined]
@@ -165,13 +172,15 @@ def show_gap(
 
 def _describe(asked: GapQuestion, *, gap: KnowledgeGap, request: StaffRequest) -> dict[str, Any]:
     """One asking. Conversations are not for experts: of the past they see their own "no answer" text."""
-    is_disliked = asked.reason == GapReason.DISLIKED
     has_refused = asked.message is None or gap.clone.no_answer_text in asked.message.content
-    before = ANSWER_DISLIKED if is_disliked else gap.clone.no_answer_text if has_refused else NO_PASSAGE
+    before = {
+        GapReason.DISLIKED: ANSWER_DISLIKED,
+        GapReason.NEAREST: ANSWER_NEAREST,
+    }.get(GapReason(asked.reason), gap.clone.no_answer_text if has_refused else NO_PASSAGE)
     return {
         "asked": asked,
         "who": name_for_staff(person=asked.asked_by, viewer=request.user),
-        "is_disliked": is_disliked,
+        "badge": BADGES.get(GapReason(asked.reason), ""),
         "before": render_markdown(before),
         "after": render_markdown(asked.replay_answer),
     }

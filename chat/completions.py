@@ -5,7 +5,7 @@ nothing but the ledger's records is saved. A system message of the caller is a w
 in the prompt, above the clone's hard rules and the rules for passages, and overrides none of them.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -16,12 +16,14 @@ from billing.model_choice import Task, choose_model
 from billing.models import Purpose
 from chat.citations import MarkerFilter, build_citations
 from chat.claims import check_claims, mark_support
-from chat.context import AnswerContext, estimate_tokens, max_answer_tokens, max_question_tokens
-from chat.grounding import find_material, found_nothing, write_prompt
+from chat.context import estimate_tokens, max_answer_tokens, max_question_tokens
+from chat.gap_models import GapReason
+from chat.grounding import find_gap, find_material, write_prompt
 from chat.models import Citation, Message, Role
 from cloneai.accounts.models import User
 from cloneai.threads import run_in_thread
 from clones.models import Clone
+from knowledge.retrieval import Passage
 
 MAX_HISTORY_MESSAGES = 40
 NO_USAGE = Usage(input_tokens=0, cached_input_tokens=0, output_tokens=0)
@@ -51,13 +53,15 @@ class CompletionOrder:
 class CompletionEnd:
     """How the answer ended. The citations are unsaved and carry the numbers that the text shows.
 
-    `gap_query` is what was searched for when the material held no answer; None when it did.
+    `gap` is what the material lacks; None when it held an answer, and when none was searched for. `query_used` is what
+    was searched for.
     """
 
     finish_reason: str
     usage: Usage
     citations: tuple[Citation, ...]
-    gap_query: str | None = None
+    gap: GapReason | None = None
+    query_used: str = ""
 
 
 async def stream_completion(
@@ -81,8 +85,13 @@ async def stream_completion(
     )
     if prompt is None:
         yield TextDelta(clone.no_answer_text)
-        gap_query = search.query_used if search else None
-        yield CompletionEnd(finish_reason="stop", usage=NO_USAGE, citations=(), gap_query=gap_query)
+        yield CompletionEnd(
+            finish_reason="stop",
+            usage=NO_USAGE,
+            citations=(),
+            gap=GapReason.UNANSWERED if search else None,
+            query_used=search.query_used if search else "",
+        )
         return
     markers = MarkerFilter(passage_count=len(prompt.context.passages))
     longest = max_answer_tokens(clone=clone)
@@ -105,39 +114,28 @@ async def stream_completion(
                 shown.append(text)
                 yield TextDelta(text)
     assert result is not None, "a stream that raises nothing ends with its result"
-    citations = await _cite(
-        text="".join(shown),
-        question=order.question,
-        context=prompt.context,
-        numbers=markers.numbers,
-        clone=clone,
-        payer=payer,
-    )
+    text, passages, numbers = "".join(shown), prompt.context.passages, markers.numbers
+    gap = find_gap(clone=clone, question=order.question, text=text, passages=passages, numbers=numbers)
+    citations: list[Citation] = []
+    if gap != GapReason.UNANSWERED:
+        citations = await _cite(text=text, passages=passages, numbers=numbers, clone=clone, payer=payer)
     yield CompletionEnd(
         finish_reason=result.finish_reason or "stop",
         usage=result.usage,
-        citations=tuple(citations or ()),
-        gap_query=search.query_used if search and citations is None else None,
+        citations=tuple(citations),
+        gap=gap if search else None,
+        query_used=search.query_used if search else "",
     )
 
 
 async def _cite(
-    *,
-    text: str,
-    question: str,
-    context: AnswerContext,
-    numbers: dict[int, int],
-    clone: Clone,
-    payer: Payer,
-) -> list[Citation] | None:
-    """The sources of a whole answer, checked against what it says; None when the material held no answer."""
-    claims = await check_claims(
-        text=text, passages=context.passages, numbers=numbers, clone=clone, payer=payer
-    )
-    citations = await run_in_thread(
-        list_citations, clone=clone, question=question, text=text, context=context, numbers=numbers
-    )
-    mark_support(citations=citations or [], claims=claims)
+    *, text: str, passages: Sequence[Passage], numbers: dict[int, int], clone: Clone, payer: Payer
+) -> list[Citation]:
+    """The sources of a whole answer, as a conversation would save them, checked against what it says."""
+    claims = await check_claims(text=text, passages=passages, numbers=numbers, clone=clone, payer=payer)
+    answer = Message(role=Role.ASSISTANT, content=text)
+    citations = await run_in_thread(build_citations, message=answer, passages=passages, numbers=numbers)
+    mark_support(citations=citations, claims=claims)
     return citations
 
 
@@ -151,16 +149,6 @@ def check_length(*, clone: Clone, order: CompletionOrder) -> None:
             tokens=tokens + settings.MAX_CONTEXT_LENGTH - limit_tokens,
             limit_tokens=settings.MAX_CONTEXT_LENGTH,
         )
-
-
-def list_citations(
-    *, clone: Clone, question: str, text: str, context: AnswerContext, numbers: dict[int, int]
-) -> list[Citation] | None:
-    """What a conversation would save with this answer; None when the material held no answer."""
-    if found_nothing(clone=clone, question=question, text=text, passages=context.passages, numbers=numbers):
-        return None
-    answer = Message(role=Role.ASSISTANT, content=text)
-    return build_citations(message=answer, passages=context.passages, numbers=numbers)
 
 
 def _temperature(*, clone: Clone, order: CompletionOrder) -> float:

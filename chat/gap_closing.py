@@ -18,7 +18,7 @@ from django_q.tasks import async_task
 
 from billing.metering import MeteredCallError, TextDelta
 from chat.completions import CompletionEnd, CompletionOrder, ContextTooLong, stream_completion
-from chat.gap_models import GapQuestion, KnowledgeGap
+from chat.gap_models import GapQuestion, GapReason, KnowledgeGap
 from chat.memory_rules import normalise
 from chat.models import Citation
 from cloneai.accounts.models import User
@@ -52,6 +52,7 @@ class Replay:
 
     text: str
     citations: tuple[Citation, ...]
+    gap: GapReason | None
 
 
 def answer_gap(*, gap: KnowledgeGap, text: str, answered_by: User) -> Document:
@@ -161,20 +162,24 @@ def _replay_all(gap: KnowledgeGap) -> int:
 async def _ask(*, clone: Clone, user: User, question: str) -> Replay:
     text = ""
     citations: tuple[Citation, ...] = ()
+    gap: GapReason | None = None
     events = stream_completion(clone=clone, user=user, order=CompletionOrder(question=question))
     async with aclosing(events):
         async for event in events:
             if isinstance(event, TextDelta):
                 text += event.text
             elif isinstance(event, CompletionEnd):
-                citations = event.citations
-    return Replay(text, citations)
+                citations, gap = event.citations, event.gap
+    return Replay(text, citations, gap)
 
 
 def _keep(asked: GapQuestion, *, gap: KnowledgeGap, replay: Replay) -> bool:
-    """Answered is what cites the new document, or, after an upload that is not linked, any document."""
+    """Answered is what cites the new document, or, where none is linked, any that is not only the nearest."""
     cited = [citation for citation in replay.citations if citation.is_cited]
-    is_answered = any(gap.document_id in (None, citation.document_id) for citation in cited)
+    if gap.document_id is None:
+        is_answered = bool(cited) and replay.gap is None
+    else:
+        is_answered = any(citation.document_id == gap.document_id for citation in cited)
     GapQuestion.objects.filter(pk=asked.pk).update(
         replay_answer=replay.text,
         replay_sources=[

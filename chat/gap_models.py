@@ -4,6 +4,7 @@ from typing import Self
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.postgres.aggregates import ArrayAgg
 from django.db import models
 from django.db.models import Count, Exists, OuterRef, Q, Subquery
 from django.utils import timezone
@@ -21,12 +22,13 @@ class KnowledgeGapQuerySet(models.QuerySet["KnowledgeGap"]):
         return Clone.objects.editable_by(user).rows_of(self.filter(Exists(asked)))
 
     def with_people(self) -> Self:
-        """Adds `people` (how many asked), `times` (how often), `first_question` and `last_asked_at`."""
+        """Adds `people` (how many asked), `times` (how often), `reasons`, `first_question` and `last_asked_at`."""
         asked = GapQuestion.objects.filter(gap=OuterRef("pk")).order_by()
         counted = asked.values("gap")
         return self.annotate(
             people=Subquery(counted.annotate(number=Count("asked_by", distinct=True)).values("number")),
             times=Subquery(counted.annotate(number=Count("pk")).values("number")),
+            reasons=Subquery(counted.annotate(kinds=ArrayAgg("reason", distinct=True)).values("kinds")),
             first_question=Subquery(asked.order_by("created_at").values("question")[:1]),
             last_asked_at=Subquery(asked.order_by("-created_at").values("created_at")[:1]),
         )
@@ -75,11 +77,12 @@ class KnowledgeGap(models.Model):
 
 class GapReason(models.TextChoices):
     UNANSWERED = "unanswered", "Not answered"
+    NEAREST = "nearest", "Answered with the nearest passages"
     DISLIKED = "disliked", "Answer not helpful"
 
 
 class GapQuestion(models.Model):
-    """One asking. `message` is the answer that said nothing, or was disliked; over `/v1/` there is none.
+    """One asking. `message` is the answer that did not help, for `reason`; over `/v1/` there is none.
 
     `query` is what the question means on its own. `replay_*` is what the clone says now, with its sources as
     `[{"number", "title", "page", "document_id"}]`.

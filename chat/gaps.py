@@ -1,4 +1,5 @@
-"""What members asked and the material did not answer: recorded at once, then joined with what means the same.
+"""What members asked and the material did not answer, or only nearly: recorded at once, then joined with what means
+the same.
 
 Enter at `record_gap`, `record_api_gap` and `withdraw_dislike`; `sort_new_questions` is a job. A gap is ranked by how
 many people asked it.
@@ -64,8 +65,10 @@ def record_gap(*, answer: Message, reason: GapReason) -> None:
     )
 
 
-def record_api_gap(*, clone: Clone, user: User, question: str, query: str) -> None:
-    """A question over `/v1/` that found nothing; there is no conversation to point to."""
+def record_api_gap(
+    *, clone: Clone, user: User, question: str, query: str, reason: GapReason = GapReason.UNANSWERED
+) -> None:
+    """A question over `/v1/` that the material did not answer; there is no conversation to point to."""
     if speaks_of_distress(question):
         return
     _record(
@@ -74,7 +77,7 @@ def record_api_gap(*, clone: Clone, user: User, question: str, query: str) -> No
         question=question,
         query=query,
         message=None,
-        reason=GapReason.UNANSWERED,
+        reason=reason,
     )
 
 
@@ -96,13 +99,19 @@ def _record(
     message: Message | None,
     reason: GapReason,
 ) -> None:
-    """The same words join their open gap at once; the job finds those that only mean the same."""
+    """The same words join their open gap at once; the job finds those that only mean the same.
+
+    Words whose gap the expert has closed come back when nothing is found, not when the nearest is: that may well be
+    the expert's answer.
+    """
     with transaction.atomic():
         wording = hash_wording(query or question, clone_id=clone.pk)
-        same = GapQuestion.objects.filter(wording=wording, gap__clone=clone, gap__closed_at=None)
-        newest = same.order_by("-created_at").values("gap")[:1]
+        same = GapQuestion.objects.filter(wording=wording, gap__clone=clone)
+        newest = same.filter(gap__closed_at=None).order_by("-created_at").values("gap")[:1]
         # Locked, for others may be about to join it to another one; what is gone then is not found.
         known = KnowledgeGap.objects.select_for_update(no_key=True).filter(pk__in=newest).first()
+        if known is None and reason == GapReason.NEAREST and same.exclude(gap__closed_at=None).exists():
+            return
         GapQuestion.objects.create(
             gap=known or KnowledgeGap.objects.create(clone=clone),
             wording=wording,

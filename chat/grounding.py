@@ -1,6 +1,6 @@
 """What an answer rests on, the same for a conversation and for a completion over `/v1/`.
 
-In order: `find_material`, `write_prompt`, and after the answer `found_nothing`.
+In order: `find_material`, `write_prompt`, and after the answer `find_gap` or `found_nothing`.
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,10 @@ from billing.metering import ChatMessage, Payer
 from billing.model_choice import Task, chat_complexity, choose_model
 from chat.context import AnswerContext, build_context, is_small_talk
 from chat.followups import question_to_search
+from chat.gap_models import GapReason
 from chat.memories import Recalled, asks_about_member
 from chat.memory_prompts import build_memory_block
+from cloneai.local_ai.answer_frames import says_only_nearest
 from clones.models import Clone
 from knowledge.prompt_preview import PromptPreview
 from knowledge.retrieval import Passage, SearchResult, search_passages
@@ -95,6 +97,24 @@ def found_nothing(
     *, clone: Clone, question: str, text: str, passages: Sequence[Passage], numbers: dict[int, int]
 ) -> bool:
     """No passage was good enough, or the answer says so in the clone's own "no answer" words."""
-    says_so = not numbers and " ".join(clone.no_answer_text.split()) in " ".join(text.split())
+    says_so = not numbers and _holds_no_answer_text(clone=clone, text=text)
     needs_none = is_small_talk(question) or asks_about_member(question)
     return not needs_none and (not passages or says_so)
+
+
+def find_gap(
+    *, clone: Clone, question: str, text: str, passages: Sequence[Passage], numbers: dict[int, int]
+) -> GapReason | None:
+    """What the answer leaves to be wished for; None when it answers, as far as can be told from its words.
+
+    An answer that cites passages and says that these do not answer the question has only the nearest to give: in the
+    clone's own "no answer" words, or in those of offline mode. Others that a model finds are not recognised.
+    """
+    if found_nothing(clone=clone, question=question, text=text, passages=passages, numbers=numbers):
+        return GapReason.UNANSWERED
+    is_nearest = says_only_nearest(text=text) or _holds_no_answer_text(clone=clone, text=text)
+    return GapReason.NEAREST if numbers and is_nearest else None
+
+
+def _holds_no_answer_text(*, clone: Clone, text: str) -> bool:
+    return " ".join(clone.no_answer_text.split()) in " ".join(text.split())

@@ -145,9 +145,14 @@ async def note_gap(events: Events, *, clone: Clone, user: User, question: str) -
     """The same events; what the material did not answer is kept for the clone's expert."""
     async with aclosing(events):
         async for event in events:
-            if isinstance(event, CompletionEnd) and event.gap_query is not None:
+            if isinstance(event, CompletionEnd) and event.gap is not None:
                 await run_in_thread(
-                    record_api_gap, clone=clone, user=user, question=question, query=event.gap_query
+                    record_api_gap,
+                    clone=clone,
+                    user=user,
+                    question=question,
+                    query=event.query_used,
+                    reason=event.gap,
                 )
             yield event
 

@@ -12,7 +12,7 @@ from billing.metering import MeteredCallError
 from billing.models import CostRecord, Purpose
 from chat.claims import Claim
 from chat.gaps import record_gap
-from chat.grounding import found_nothing
+from chat.grounding import find_gap
 from chat.models import AnswerReceipt, ChatSession, GapReason, Memory, Message, MessageStatus
 from chat.source_keeping import save_citations
 from chat.turn_records import INTERRUPTED_MESSAGE, ConversationGone
@@ -75,24 +75,26 @@ def save_answer(
     if failure is not None:
         answer.error_type, answer.error_message = failure.error_type, failure.user_message
         answer.error_retry_after_seconds = failure.retry_after
-    is_gap = search is not None and found_nothing(
-        clone=answer.session.clone,
-        question=answer.reply_to.content if answer.reply_to else "",
-        text=text,
-        passages=passages,
-        numbers=numbers,
-    )
+    gap = None
+    if search is not None:
+        gap = find_gap(
+            clone=answer.session.clone,
+            question=answer.reply_to.content if answer.reply_to else "",
+            text=text,
+            passages=passages,
+            numbers=numbers,
+        )
     with transaction.atomic():
         written = {name: getattr(answer, name) for name in WRITTEN_AT_THE_END}
         if not Message.objects.filter(pk=answer.pk).update(**written):
             raise ConversationGone
-        if text and not is_gap:
+        if text and gap != GapReason.UNANSWERED:
             save_citations(message=answer, passages=passages, numbers=numbers, claims=claims)
         receipt.save()
         if memory_ids:
             answer.memories.set(Memory.objects.active().filter(pk__in=memory_ids))
-        if is_gap and failure is None:
-            record_gap(answer=answer, reason=GapReason.UNANSWERED)
+        if gap is not None and failure is None:
+            record_gap(answer=answer, reason=gap)
         ChatSession.objects.filter(pk=answer.session_id).update(last_activity_at=answer.finished_at)
     return answer
 

@@ -257,6 +257,89 @@ def test_disliked_answers_are_gaps_until_the_rating_is_taken_back(
     assert not KnowledgeGap.objects.exists()
 
 
+HEDGED = "I have nothing that answers this exactly. The nearest I have written is this:\n\nSimmer it. [1]"
+SIMMER = "How long does the pepper soup simmer?"
+
+
+@pytest.mark.parametrize("text", [HEDGED, "{no_answer} The nearest is this: simmer it. [1]"])
+def test_questions_answered_with_the_nearest_passages_are_gaps_and_shown_as_such(
+    text: str,
+    client: Client,
+    expert: User,
+    member: User,
+    session: ChatSession,
+    provider: FakeProvider,
+    material: Document,
+) -> None:
+    said = text.replace("{no_answer}", session.clone.no_answer_text)
+    provider.always(Fault(path="/chat/completions", answer=said))
+    for _time in range(2):
+        assert ask(session, SIMMER).citations.filter(is_cited=True).exists()
+    gap = KnowledgeGap.objects.get()
+    assert {one.reason for one in gap.questions.all()} == {GapReason.NEAREST}
+    client.force_login(expert)
+    for page in (client.get(reverse(INBOX)).text, client.get(page_of(gap)).text):
+        assert "Answered with the nearest passages" in page
+        assert member.email not in page
+    page = client.get(page_of(gap)).text
+    assert "nothing answers this exactly" in page
+    assert "Simmer it." not in page  # what was said is not the expert's to read
+
+
+def test_gaps_that_were_closed_do_not_come_back_by_the_nearest_passages(
+    clone: Clone, member: User, provider: FakeProvider, material: Document
+) -> None:
+    def ask_anew(said: str) -> None:
+        provider.always(Fault(path="/chat/completions", answer=said))
+        ask(ChatSession.objects.create(user=member, clone=clone), SIMMER)
+
+    ask_anew(HEDGED)
+    KnowledgeGap.objects.update(closed_at=timezone.now())
+    ask_anew(HEDGED)
+    assert GapQuestion.objects.count() == 1
+    ask_anew(clone.no_answer_text)
+    assert [one.reason for one in GapQuestion.objects.order_by("created_at")] == ["nearest", "unanswered"]
+
+
+def test_a_replay_that_finds_the_nearest_again_leaves_the_gap_open(
+    client: Client, expert: User, session: ChatSession, provider: FakeProvider, material: Document
+) -> None:
+    provider.always(Fault(path="/chat/completions", answer=HEDGED))
+    ask(session, SIMMER)
+    gap = KnowledgeGap.objects.get()
+    client.force_login(expert)
+    for answer, is_closed in ((HEDGED, False), ("Simmer it. [1]", True)):
+        provider.always(Fault(path="/chat/completions", answer=answer))
+        client.post(page_of(gap, "replay"))
+        replay_gap(gap_id=gap.pk)
+        gap.refresh_from_db()
+        assert (gap.closed_at is not None) is is_closed
+
+
+def test_words_of_distress_are_no_gap_by_the_nearest_passages_either(
+    session: ChatSession, provider: FakeProvider, material: Document
+) -> None:
+    provider.always(Fault(path="/chat/completions", answer=HEDGED))
+    ask(session, f"I want to kill myself. {SIMMER}")
+    assert not KnowledgeGap.objects.exists()
+
+
+async def test_nearest_passages_over_the_openai_api_are_gaps_too(
+    member: User, clone: Clone, provider: FakeProvider, material: Document
+) -> None:
+    _key, token = await run_in_thread(ApiKey.issue, user=member, name="k")
+    provider.always(Fault(path="/chat/completions", answer=HEDGED))
+    response = await AsyncClient().post(
+        "/v1/chat/completions",
+        {"model": clone.slug, "messages": [{"role": "user", "content": SIMMER}]},
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {token}"},
+    )
+    assert response.json()["citations"]
+    asked = await GapQuestion.objects.aget()
+    assert (asked.reason, asked.message_id, asked.question) == (GapReason.NEAREST, None, SIMMER)
+
+
 async def test_questions_over_the_openai_api_are_gaps_too(
     member: User, clone: Clone, material: Document
 ) -> None:

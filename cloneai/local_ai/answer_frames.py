@@ -78,6 +78,13 @@ _OTHERS = {
     ),
 }
 
+_CLOSEST = tuple(opening for frames in (_ENGLISH, *_OTHERS.values()) for opening in frames.closest)
+
+
+def says_only_nearest(*, text: str) -> bool:
+    """Tell whether an answer of this provider opens by saying that what it quotes is only the nearest."""
+    return text.lstrip().startswith(_CLOSEST)
+
 
 def frames_for(*, question_text: str, quoted: str = "") -> Frames:
     """The frames in the question's language; where its few words do not tell, in that of what is quoted."""

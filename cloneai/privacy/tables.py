@@ -183,7 +183,7 @@ TABLES = (
         name="unanswered_questions",
         model="chat.GapQuestion",
         path="asked_by",
-        title="Your questions that a clone could not answer, or whose answer did not help",
+        title="Your questions that a clone could not answer, or only nearly, or whose answer did not help",
         hidden=("embedding", "embedding_model"),
     ),
     PersonalTable(
