@@ -19,14 +19,15 @@ class PromptPreview:
 
 
 WritePreview = Callable[[Clone, str, SearchResult], PromptPreview | None]
-_writers: list[WritePreview] = []
+_write: WritePreview | None = None
 
 
 def register_prompt_preview(write: WritePreview) -> None:
     """`write(clone, question, search)` calls no provider; None says that no model would be asked."""
-    _writers[:] = [write]
+    global _write
+    _write = write
 
 
 def preview_prompt(*, clone: Clone, question: str, search: SearchResult) -> PromptPreview | None:
     """The prompt of an answer to `question`; None when the clone would say its "no answer" text instead."""
-    return _writers[0](clone, question, search) if _writers else None
+    return _write(clone, question, search) if _write else None
