@@ -18,7 +18,8 @@ from chat.support import Place, find_place, find_statements
 from knowledge.models import DocumentPage
 from knowledge.retrieval import Passage
 
-MARKER = re.compile(r"\[\s*(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\s*\]")
+# A list that begins with 0 is an interval such as [0, 1]: no passage has that number, and text it stays.
+MARKER = re.compile(r"\[(?!\s*0{1,3}\s*[,;])\s*(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\s*\]")
 # The lookbehinds let a search begin once in each run of blanks: tried at each of them, a long run would take time by
 # the square of its length, and this runs on the event loop.
 OPEN_MARKER = re.compile(r"(?<![ \t])[ \t]*(\[*\[[\d\s,;]{0,24})?$")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from markdown_it.token import Token
 
 from chat.citations import MarkerFilter
+from chat.claims import _find_claims
 from chat.markdown import _parser
 
 
@@ -44,6 +45,9 @@ def test_markers_are_numbered_in_order_of_first_use() -> None:
         ("- ```\n  a[7]\n  ```\n- and [7].", "- ```\n  a[7]\n  ```\n- and."),
         ("Nested [[9]9] or [[2]].", "Nested9] or [[1]]."),
         ("`a[9]`[9]`", "`a[9]` … `"),
+        ("It lies in [0, 1] [2], or [0;2][2].", "It lies in [0, 1] [1], or [0;2][1]."),
+        ("Neither [[0, 2]] nor [ 00 ,2].", "Neither [[0, 2]] nor [ 00 ,2]."),
+        ("Of [0,[9]2] and [[9]0, 2].", "Of [0, … 2] and0, 2]."),
         ("An array [a] and [1a] stay.", "An array [a] and [1a] stay."),
         ("Open [1", "Open [1"),
     ],
@@ -74,6 +78,11 @@ def _find_text(tokens: Sequence[Token]) -> Iterator[str]:
         if token.type in ("text", "softbreak", "hardbreak"):
             yield token.content or "\n"
         yield from _find_text(token.children or ())
+
+
+def test_an_interval_is_checked_with_its_statement() -> None:
+    [claim] = _find_claims(text="The weight always lies in the interval [0, 7]. [1]", number=1)
+    assert "7" in claim
 
 
 def test_long_runs_of_blanks_take_time_by_their_length_and_not_by_its_square() -> None:

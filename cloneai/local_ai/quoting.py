@@ -39,10 +39,11 @@ def write_run(*, run: Run, under: str) -> str:
 def quote_text(*, text: str, kind: str) -> str:
     """Make a sentence fit to stand alone: show cuts, turn its own `[3]` into `(3)`, which is no marker.
 
+    `[0, 1]` keeps its brackets: no marker begins with 0 and goes on.
     Fences of code do not survive on one line.
     """
     text = re.sub(r"\s*`{3,}\s*", " ", text).strip() or "…"
-    text = re.sub(r"\[(\d[\d,;\s–-]*)\]", r"(\1)", text)
+    text = re.sub(r"\[(?!0{1,3}\s*[,;])(\d[\d,;\s–-]*)\]", r"(\1)", text)
     words = text.split()
     if len(words) > MAX_QUOTED_WORDS:
         text = " ".join(words[:MAX_QUOTED_WORDS]) + " …"

@@ -23,7 +23,7 @@ _ORDER = re.compile(
     re.IGNORECASE,
 )
 _MEMBERS = ("MEMBER", "USER", "CLIENT", "HUMAN")
-_MARKER = re.compile(r"\s*\[\d+(?:\s*[,;]\s*\d+)*\]")
+_MARKER = re.compile(r"\s*\[(?!0+\s*[,;])\d+(?:\s*[,;]\s*\d+)*\]")
 
 
 @dataclass(frozen=True)

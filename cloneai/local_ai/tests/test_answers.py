@@ -195,6 +195,12 @@ def test_escaped_text_is_quoted_as_it_stood_in_the_document() -> None:
     assert "size > 9 & nobody knows all names. [1]" in answer
 
 
+def test_interval_of_the_source_keeps_its_brackets_and_a_list_of_footnotes_does_not() -> None:
+    text = "A probability lies in the interval [0, 1] and nowhere else [1, 2]."
+    answer = ask(with_passages(text, question="In which interval does a probability lie?"))
+    assert "interval [0, 1] and nowhere else (1, 2). [1]" in answer
+
+
 def test_footnote_marks_of_the_source_are_no_citations() -> None:
     answer = ask(
         chat_messages(expert="feedback", question="How well do structured interviews predict performance?")
