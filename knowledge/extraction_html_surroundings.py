@@ -9,6 +9,7 @@ SECTIONS = frozenset({"article", "main", "section", "blockquote", "figure", "det
 _VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
 )  # fmt: skip
+_TAGS = frozenset({"nav", "footer", "aside", "dialog"})  # all others say it by an attribute
 _NEVER_HIDDEN = frozenset({"html", "body", "main", "article"})  # scripts show them once the page has loaded
 _PANELS = frozenset({"tabpanel", "region"})  # hidden until somebody opens them, but part of the text
 _HIDING_STYLE = re.compile(
@@ -26,7 +27,7 @@ def is_surrounding(
     *, tag: str, attributes: Mapping[str, str | None], is_in_section: bool, has_main: bool
 ) -> bool:
     """Whether the element that begins with `tag` is not the page's text. `is_in_section`: within one of SECTIONS."""
-    if tag in _VOID:
+    if tag in _VOID or not (attributes or tag in _TAGS):
         return False
     role = (attributes.get("role") or "").strip().lower()
     if tag == "nav" or role == "navigation" or _is_hidden(tag, role, attributes):

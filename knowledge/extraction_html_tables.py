@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 # What a page may ask for is bounded, since what is spanned is written again at each of its places.
 MOST_COLUMNS_SPANNED = 50
 MOST_ROWS_SPANNED = 1000
+MOST_REPEATED = 50_000  # places in one table; beyond, each cell stands once
 LONGEST_SPANNED = 100  # characters; a longer text stands at its first place only
 LONGEST_CELL = 1000  # characters; a table with a longer one lays a page out
 
@@ -44,9 +45,12 @@ class HtmlTable:
     _rows: list[_Row] = field(default_factory=list)
     _spanned: dict[int, _Spanned] = field(default_factory=dict)
     _is_row_open: bool = False
+    _repeated: int = 0
 
     def start_row(self) -> None:
         self.end_row()
+        if self._repeated > MOST_REPEATED:
+            self._spanned.clear()
         self._rows.append(_Row())
         self._is_row_open = True
 
@@ -59,9 +63,12 @@ class HtmlTable:
         row.own.append(text)
         self._fill_spanned(row)
         again = " ".join(text.split()) if len(text) <= LONGEST_SPANNED else ""
+        may_span = self._repeated <= MOST_REPEATED
         rows_below = _span(rows, most=MOST_ROWS_SPANNED) - 1
-        for offset in range(_span(columns, most=MOST_COLUMNS_SPANNED)):
-            if rows_below:
+        width = _span(columns, most=MOST_COLUMNS_SPANNED) if may_span else 1
+        self._repeated += width - 1
+        for offset in range(width):
+            if rows_below and may_span:
                 self._spanned[len(row.cells)] = _Spanned(again, rows_below)
             row.cells.append(again if offset else text)
 
@@ -96,6 +103,7 @@ class HtmlTable:
     def _take_spanned(self, column: int) -> str:
         above = self._spanned[column]
         above.rows_left -= 1
+        self._repeated += 1
         if not above.rows_left:
             del self._spanned[column]
         return above.text
@@ -103,6 +111,8 @@ class HtmlTable:
 
 def _span(stated: str | None, *, most: int) -> int:
     """A stated span as a number; 1 for what is none."""
-    stated = (stated or "").strip()
+    if stated is None:
+        return 1
+    stated = stated.strip()
     is_number = stated.isascii() and stated.isdecimal() and len(stated) < 6
     return min(max(int(stated), 1), most) if is_number else 1

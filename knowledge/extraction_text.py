@@ -87,7 +87,12 @@ def _decode_leniently(raw: bytes, *, encoding: str) -> tuple[str, tuple[str, ...
             "Open it in an editor, save it as UTF-8 and upload it again.",
         )
     if damaged:
-        return text, (f"{damaged} characters could not be read and show as \ufffd.",)
+        what = (
+            "character could not be read and shows"
+            if damaged == 1
+            else "characters could not be read and show"
+        )
+        return text, (f"{damaged} {what} as \ufffd.",)
     return text, ()
 
 

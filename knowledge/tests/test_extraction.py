@@ -235,7 +235,9 @@ def test_invisible_characters_are_removed_and_text_is_composed(extract: Extract)
 
 def test_few_damaged_characters_are_a_warning(extract: Extract) -> None:
     document = extract("Übung macht den größten Könner. ".encode() * 9 + b"\xff", "a.txt")
-    assert document.warnings == ("1 characters could not be read and show as \ufffd.",)
+    assert document.warnings == ("1 character could not be read and shows as \ufffd.",)
+    document = extract("Übung macht den größten Könner. ".encode() * 9 + b"\xff \xff", "a.txt")
+    assert document.warnings == ("2 characters could not be read and show as \ufffd.",)
 
 
 @pytest.mark.parametrize(

@@ -121,3 +121,10 @@ def test_damaged_tables_lose_no_words() -> None:
 
 def test_deeply_nested_tables_are_read() -> None:
     assert "the core" in text_of("<table><tr><td>" * 20_000 + "the core" + "</table>" * 10_000)
+
+
+def test_spans_that_would_fill_the_memory_are_written_once() -> None:
+    row = "<tr><td colspan=50 rowspan=1000>wide</td><td>narrow</td></tr>"
+    text = text_of(f"<table>{row * 3000}</table>")
+    assert text.count("narrow") == 3000
+    assert len(text) < 2_000_000
