@@ -1,6 +1,6 @@
 """The cost report in the admin: a period, a grouping, a chart, a table, and a way down to the single calls."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -56,6 +56,7 @@ def show_report(model_admin: "CostRecordAdmin", request: StaffRequest) -> HttpRe
         raise PermissionDenied
     asked = request.GET.get("group_by", "")
     group_by = GroupBy(asked) if asked in list(GroupBy) else GroupBy.DAY
+    is_file = request.GET.get("format") == "csv"
     period = read_period(request.GET)
     report = cost_report(
         viewer=request.user,
@@ -63,12 +64,12 @@ def show_report(model_admin: "CostRecordAdmin", request: StaffRequest) -> HttpRe
         first_day=period.first_day,
         last_day=period.last_day,
         is_compared=True,
+        at_most=None if is_file or group_by == GroupBy.DAY else ROWS_SHOWN,
     )
     heading = TABS[group_by].removeprefix("By ").capitalize()
-    if request.GET.get("format") == "csv":
+    if is_file:
         return _export(report, heading=heading)
     grouping = {"group_by": group_by.value}
-    shown = report.rows if group_by == GroupBy.DAY else report.rows[:ROWS_SHOWN]
     return model_admin.render(
         request,
         "admin/billing/report.html",
@@ -79,8 +80,8 @@ def show_report(model_admin: "CostRecordAdmin", request: StaffRequest) -> HttpRe
         ignored=name_ignored(request.GET, known=PARAMETERS | {"group_by": list(GroupBy)}),
         csv_url=f"?{urlencode({**period.query, **grouping, 'format': 'csv'})}",
         report=report,
-        rows=[(row, _records_url(report, row)) for row in shown],
-        hidden_count=len(report.rows) - len(shown),
+        rows=[(row, _records_url(report, row)) for row in report.rows],
+        hidden_count=report.group_count - len(report.rows),
         chart=_draw(report, period=period),
         tabs=[
             (f"?{urlencode({**period.query, 'group_by': key.value})}", label, key == group_by)
@@ -152,15 +153,16 @@ def _draw(report: CostReport, *, period: Period) -> Chart | None:
         columns = [Series(name="cost", style="first", values=values)]
         return draw_days(title=title, days=days, columns=columns, show=show_usd, is_monthly=is_monthly)
     return draw_ranking(
-        title=f"Cost {TABS[report.group_by].lower()}, US dollars", rows=_ranked(report.rows), show=show_usd
+        title=f"Cost {TABS[report.group_by].lower()}, US dollars", rows=_ranked(report), show=show_usd
     )
 
 
-def _ranked(rows: Sequence[CostRow]) -> list[tuple[str, Decimal]]:
+def _ranked(report: CostReport) -> list[tuple[str, Decimal]]:
     """The dearest groups, and all others as one."""
-    shown = [(row.label, row.cost_usd) for row in rows[:RANKED]]
-    if others := rows[RANKED:]:
-        shown.append((f"{len(others)} others", sum((row.cost_usd for row in others), Decimal(0))))
+    shown = [(row.label, row.cost_usd) for row in report.rows[:RANKED]]
+    if others := report.group_count - len(shown):
+        others_usd = report.total.cost_usd - sum((cost for _, cost in shown), Decimal(0))
+        shown.append((f"{others} others", others_usd))
     return shown
 
 

@@ -72,12 +72,13 @@ class CostRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostReport:
-    """`rows` go by day, and otherwise from the dearest group to the cheapest."""
+    """`rows` go by day, and otherwise from the dearest group to the cheapest; they may be fewer than the groups."""
 
     group_by: GroupBy
     first_day: date
     last_day: date
     rows: tuple[CostRow, ...]
+    group_count: int
     total: CostRow
 
 
@@ -120,8 +121,9 @@ def cost_report(
     first_day: date,
     last_day: date,
     is_compared: bool = False,
+    at_most: int | None = None,
 ) -> CostReport:
-    """Sums by group, on demand with the same of as many days before.
+    """Sums by group, on demand with the same of as many days before, and of `at_most` groups, the first in order.
 
     Three queries a period, and one more for the names of people or clones.
     """
@@ -133,7 +135,8 @@ def cost_report(
         if group_by == GroupBy.DAY:  # the first day against the first day, and so on
             before = {day + (first_day - earlier[0]): sums for day, sums in before.items()}
     total = sum(found.values(), NOTHING)
-    label = _labels(group_by=group_by, keys=list(found), viewer=viewer)
+    shown = _in_order(found, by_key=group_by == GroupBy.DAY)[:at_most]
+    label = _labels(group_by=group_by, keys=[key for key, _ in shown], viewer=viewer)
 
     def row(key: Any, name: str, sums: Sums, previous: Sums | None) -> CostRow:
         if group_by == GroupBy.USER and key is not None and not _is_named_to(viewer, person_id=key):
@@ -146,8 +149,9 @@ def cost_report(
         last_day=last_day,
         rows=tuple(
             row(key, label(key), sums, None if before is None else before.get(key, NOTHING))
-            for key, sums in _in_order(found, by_key=group_by == GroupBy.DAY)
+            for key, sums in shown
         ),
+        group_count=len(found),
         total=row(None, "Total", total, None if before is None else sum(before.values(), NOTHING)),
     )
 
@@ -214,7 +218,7 @@ def _add_groups(found: dict[Any, Sums], rows: QuerySet[Any], *, column: str, sum
         )
 
 
-def _in_order(found: Mapping[Any, Sums], *, by_key: bool) -> Iterable[tuple[Any, Sums]]:
+def _in_order(found: Mapping[Any, Sums], *, by_key: bool) -> list[tuple[Any, Sums]]:
     if by_key:
         return sorted(found.items())
     return sorted(found.items(), key=lambda item: (-item[1].cost_usd, -item[1].calls, str(item[0])))

@@ -58,6 +58,7 @@ def test_report_by_person_shows_the_dearest_and_the_file_has_all(
     response = client.get(reverse(REPORT), asked)
     assert [row.label for row, _ in response.context["rows"]] == ["payer2@example.com", "payer1@example.com"]
     assert "has 1 more" in response.content.decode()
+    assert response.context["report"].total.cost_usd == Decimal(6)
     file = client.get(reverse(REPORT), {**asked, "format": "csv"})
     assert "payer0@example.com" in b"".join(file).decode()
 
