@@ -66,6 +66,7 @@ class GuardedSocket(AsyncWebsocketConsumer):
             await self.close(code=AWAY)
         finally:
             self._leave()
+            await self.channel_layer.close_channel(self.channel_name)
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """As Channels' own, without closing old connections of the one thread that all of Django's async code shares.
@@ -107,11 +108,7 @@ class GuardedSocket(AsyncWebsocketConsumer):
         self.checker = spawn(self._recheck())
 
     async def disconnect(self, code: int) -> None:
-        was_watched = self.watched is not None
         self._leave()
-        if was_watched:
-            with suppress(*LAYER_ERRORS):  # Redis forgets the channel by itself
-                await self.channel_layer.group_discard(session_group(self.session_id), self.channel_name)
 
     def _leave(self) -> None:
         """Forgets the socket; a second call does nothing."""

@@ -121,8 +121,7 @@ class AnswerWriter:
         if self._timer is not None:
             self._timer.cancel()
         self._listener.cancel()
-        with suppress(*LAYER_ERRORS):
-            await self._layer.group_discard(answer_group(self.answer_id), self._channel)
+        await self._layer.close_channel(self._channel)
 
     async def write(self, text: str) -> None:
         """Appends to the answer; it is sent now, or with the next pieces at most `COALESCE_SECONDS` later."""
@@ -187,7 +186,11 @@ class AnswerWriter:
 
     async def _join(self) -> None:
         channel = await self._layer.new_channel("writer")
-        await self._layer.group_add(answer_group(self.answer_id), channel)
+        try:
+            await self._layer.group_add(answer_group(self.answer_id), channel)
+        except BaseException:
+            await self._layer.close_channel(channel)
+            raise
         self._channel = channel
 
     async def _listen(self) -> None:

@@ -23,6 +23,12 @@ class MemoryChannelLayer(InMemoryChannelLayer):
         super().__init__(*arguments, **options)
         self._clean_at = 0.0
 
+    async def close_channel(self, channel: str) -> None:
+        """Whoever listened is gone."""
+        for group in [group for group, members in self.groups.items() if channel in members]:
+            await self.group_discard(group, channel)
+        self.channels.pop(channel, None)
+
     async def send(self, channel: str, message: dict[str, Any]) -> None:
         """Raises ChannelFull."""
         self.require_valid_channel_name(channel)

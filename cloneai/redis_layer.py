@@ -9,8 +9,8 @@ import asyncio
 import json
 import logging
 import uuid
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from channels.layers import BaseChannelLayer
@@ -52,6 +52,10 @@ class RedisChannelLayer(BaseChannelLayer):
 
     async def new_channel(self, prefix: str = "specific") -> str:
         return self._line().open_channel(prefix)
+
+    async def close_channel(self, channel: str) -> None:
+        """Whoever listened is gone, also without having been cancelled in `receive`, which does the same."""
+        await self._line().close_channel(channel)
 
     async def send(self, channel: str, message: Message) -> None:
         self.require_valid_channel_name(channel)
@@ -115,7 +119,7 @@ class _Line:
         try:
             message = await self._queue(channel).get()
         except asyncio.CancelledError:  # whoever listened is gone
-            await self._close_channel(channel)
+            await self.close_channel(channel)
             raise
         if isinstance(message, Exception):
             raise message
@@ -124,21 +128,27 @@ class _Line:
     async def publish(self, *, topic: str, channel: str | None, message: Message) -> None:
         """To one channel of a process, or to all channels of a group."""
         self._refuse_while_away()
-        await self._redis.publish(topic, json.dumps([channel, message], ensure_ascii=False))
+        content = json.dumps([channel, message], ensure_ascii=False)
+        with _errors_of_a_closing_line():
+            await self._redis.publish(topic, content)
 
     async def join(self, *, topic: str, channel: str) -> None:
         """Once it returns, the channel gets what is published under the topic."""
         self._refuse_while_away()
         self._queue(channel)
         self._members.setdefault(topic, set()).add(channel)
-        confirmed = self._confirmed.get(topic)
-        if confirmed is None:
-            confirmed = self._confirmed[topic] = asyncio.Event()
-            if self._pubsub is not None:
-                await _send(self._pubsub.subscribe, topic)
-        async with asyncio.timeout(ANSWER_SECONDS):
-            await confirmed.wait()
-        self._refuse_while_away()
+        is_first = topic not in self._confirmed
+        confirmed = self._confirmed.setdefault(topic, asyncio.Event())
+        try:
+            if is_first and self._pubsub is not None:
+                await _tell(self._pubsub, self._pubsub.subscribe, topic)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await confirmed.wait()
+            self._refuse_while_away()
+        except BaseException:  # also when cancelled: nobody else knows that it is a member
+            with suppress(*LAYER_ERRORS):
+                await self.leave(topic=topic, channel=channel)
+            raise
 
     async def leave(self, *, topic: str, channel: str) -> None:
         members = self._members.get(topic, set())
@@ -146,9 +156,9 @@ class _Line:
         if not members and self._members.pop(topic, None) is not None:
             self._confirmed.pop(topic, None)
             if self._pubsub is not None:
-                await _send(self._pubsub.unsubscribe, topic)
+                await _tell(self._pubsub, self._pubsub.unsubscribe, topic)
 
-    async def _close_channel(self, channel: str) -> None:
+    async def close_channel(self, channel: str) -> None:
         self._queues.pop(channel, None)
         with suppress(*LAYER_ERRORS):
             for topic in [topic for topic, members in self._members.items() if channel in members]:
@@ -184,6 +194,7 @@ class _Line:
                 await pubsub.subscribe(self._address, *self._confirmed)
                 is_asked = False
                 while True:
+                    _refuse_closed(pubsub)
                     message = await pubsub.get_message(timeout=SILENCE_SECONDS)
                     if message is not None:
                         self._take(message)
@@ -223,9 +234,22 @@ class _Line:
         self._confirmed.clear()
 
 
-async def _send(command: Callable[[str], Awaitable[Any]], topic: str) -> None:
-    """redis-py knows no error of its own for a connection that its reader closes just then."""
-    try:
+async def _tell(pubsub: redis.client.PubSub, command: Callable[[str], Awaitable[Any]], topic: str) -> None:
+    _refuse_closed(pubsub)
+    with _errors_of_a_closing_line():
         await command(topic)
-    except AttributeError as error:
+
+
+def _refuse_closed(pubsub: redis.client.PubSub) -> None:
+    """redis-py would connect and subscribe anew without a word, and nobody would learn what they missed meanwhile."""
+    if pubsub.connection is None or not pubsub.connection.is_connected:
+        raise ConnectionError("The line to Redis broke")
+
+
+@contextmanager
+def _errors_of_a_closing_line() -> Iterator[None]:
+    """redis-py and uvloop know no error of their own for a connection that is closed just then."""
+    try:
+        yield
+    except (AttributeError, RuntimeError) as error:
         raise ConnectionError("The line to Redis broke") from error

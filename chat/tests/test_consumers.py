@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from channels.layers import get_channel_layer
 from django.contrib.sessions.models import Session
 from django.db import connection
 from django.utils import timezone
@@ -15,9 +16,11 @@ from django.utils import timezone
 from billing.ledger import CallPlan, reserve
 from billing.metering import Payer
 from billing.models import CostRecord, Outcome, Purpose, Reservation, ReservationState
+from chat.frames import session_group
 from chat.models import ChatSession, Citation, Message, MessageStatus
 from chat.socket_guard import count_sockets
 from chat.socket_watch import watch_of_this_loop
+from chat.streaming import send_to_session
 from chat.turn_records import STALE_AFTER
 from cloneai.accounts.models import User
 from cloneai.local_ai.faults import Fault
@@ -499,6 +502,25 @@ async def test_socket_is_looked_after_again_when_the_database_has_been_away(
         await run_in_thread(run_sql, "ALTER TABLE away RENAME TO chat_chatsession")
     await run_in_thread(Session.objects.all().delete)
     assert (await socket.communicator.receive_output(timeout=10))["code"] == 4401
+
+
+async def test_a_socket_that_ends_with_the_database_leaves_its_group(
+    session: ChatSession, member: User, open_socket: Any
+) -> None:
+    """Nobody calls `disconnect` then."""
+    socket = await open_socket(member, session.pk)
+    layer: Any = get_channel_layer()
+    assert list(layer.groups) == [session_group(session.pk)]
+    end = {"type": "ai_response_chunk", "message_id": str(uuid.uuid4()), "seq": 0, "is_complete": False}
+    await send_to_session(session_id=session.pk, frame=end)
+    await socket.receive()
+    await run_in_thread(run_sql, "ALTER TABLE chat_message RENAME TO away")
+    try:  # its end comes, with frames missing before it
+        await send_to_session(session_id=session.pk, frame={**end, "seq": 9, "is_complete": True})
+        assert (await socket.communicator.receive_output(timeout=10))["code"] == 4503
+    finally:
+        await run_in_thread(run_sql, "ALTER TABLE away RENAME TO chat_message")
+    assert not layer.groups
 
 
 def run_sql(sql: str) -> None:

@@ -59,6 +59,9 @@ class RedisServer:
         """It keeps its connections and answers nothing."""
         self._process.send_signal(signal.SIGSTOP)
 
+    def go_on(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
     def count_listeners(self) -> int:
         """Subscriptions of all processes, except to their own addresses."""
         with redis.Redis.from_url(self.url) as client:

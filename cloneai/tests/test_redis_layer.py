@@ -122,6 +122,48 @@ async def test_a_listener_that_goes_leaves_nothing_behind(
         await layer.receive(channel)
 
 
+async def test_a_listener_that_goes_with_a_message_in_hand_leaves_nothing_behind(
+    layer: RedisChannelLayer, shared_server: RedisServer
+) -> None:
+    """A socket that ends while it works on something is not in `receive`, so nobody cancels it there."""
+    before = shared_server.count_listeners()
+    channel = await join(layer, "left-at-work")
+    await layer.group_send("left-at-work", {"number": 1})
+    await read(layer, channel, 1)
+    await layer.close_channel(channel)
+    await until(lambda: shared_server.count_listeners() == before)
+    with pytest.raises(ConnectionError):
+        await layer.receive(channel)
+
+
+async def test_who_did_not_get_into_a_group_is_no_member(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RedisServer(tmp_path) as server:
+        layer = RedisChannelLayer(url=server.url)
+        await join(layer, "talk")
+        server.fall_silent()
+        monkeypatch.setattr(cloneai.redis_layer, "ANSWER_SECONDS", 0.2)
+        with pytest.raises(TimeoutError):
+            await join(layer, "late")
+        server.go_on()
+        await join(layer, "end")
+        await until(lambda: server.count_listeners() == 2)
+
+
+async def test_a_closed_line_is_not_opened_anew_without_a_word(layer: RedisChannelLayer) -> None:
+    """redis-py would, when somebody joins before the reader has learned of it; who listened would miss messages."""
+    channel = await join(layer, "talk")
+    pubsub = layer._line()._pubsub
+    assert pubsub is not None
+    assert pubsub.connection is not None
+    await pubsub.connection.disconnect(nowait=True)
+    with pytest.raises(LAYER_ERRORS):
+        await join(layer, "other")
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(layer.receive(channel), 5)
+
+
 async def test_what_nobody_reads_is_dropped_beyond_the_capacity(shared_server: RedisServer) -> None:
     layer = RedisChannelLayer(url=shared_server.url, capacity=3)
     channel, mark = await join(layer, "talk"), await join(layer, "end")
