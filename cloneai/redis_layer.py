@@ -18,6 +18,7 @@ from redis import asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.maint_notifications import MaintNotificationsConfig
 
 ANSWER_SECONDS = 5.0  # so long Redis may take for a command
 SILENCE_SECONDS = 15.0  # then it is asked whether it is there
@@ -105,6 +106,8 @@ class _Line:
             timeout=ANSWER_SECONDS,
             socket_timeout=ANSWER_SECONDS,
             socket_connect_timeout=ANSWER_SECONDS,
+            # With them, redis-py does not look whether a connection has been closed before it sends over it.
+            maint_notifications_config=MaintNotificationsConfig(enabled=False),
             retry=Retry(NoBackoff(), 0),  # a silent second try would hide that messages were missed
         )
         self._redis = redis.Redis.from_pool(pool)

@@ -233,6 +233,26 @@ async def test_a_restart_of_redis_is_told_though_it_is_back_at_once(tmp_path: Pa
             await asyncio.wait_for(layer.receive(channel), 5)
 
 
+async def test_what_is_sent_after_a_restart_of_redis_arrives(tmp_path: Path) -> None:
+    """The connections over which was sent before are closed, each of them."""
+    with RedisServer(tmp_path) as server:
+        layer = RedisChannelLayer(url=server.url)
+        channel = await join(layer, "talk")
+        await asyncio.gather(*[layer.group_send("other", {}) for _ in range(5)])
+        server.stop()
+        server.start()
+        with pytest.raises(ConnectionError):
+            await asyncio.wait_for(layer.receive(channel), 5)
+        async with asyncio.timeout(10):
+            while True:
+                with suppress(*LAYER_ERRORS):
+                    channel = await join(layer, "talk")
+                    break
+                await asyncio.sleep(0.05)
+        await asyncio.gather(*[layer.group_send("talk", {"number": 1}) for _ in range(5)])
+        assert await read(layer, channel, 5) == [1] * 5
+
+
 async def test_a_redis_that_answers_nothing_counts_as_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
