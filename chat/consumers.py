@@ -35,6 +35,7 @@ class ChatConsumer(GuardedSocket):
 
     async def connect(self) -> None:
         self.sequence = FrameSequence()
+        self.showing = asyncio.Lock()  # an answer is shown by one task at a time
         await super().connect()
 
     async def receive_text(self, text: str) -> None:
@@ -67,7 +68,7 @@ class ChatConsumer(GuardedSocket):
             case Edit():
                 await edit_message(session=self.session, message_id=order.message_id, content=order.content)
             case Resume():
-                await self._resume(answer_id=order.message_id, after_seq=order.after_seq)
+                await self._hear_reader(answer_id=order.message_id, after_seq=order.after_seq)
 
     async def _send_message(self, order: SendMessage) -> None:
         started = await start_turn(
@@ -76,10 +77,15 @@ class ChatConsumer(GuardedSocket):
         if not started.is_new:  # a repeated send: this socket gets the turn again from its beginning
             question = await run_in_thread(Message.objects.get, pk=started.user_message_id)
             await self._send(user_message_frame(question))
-            await self._resume(answer_id=started.answer_id, after_seq=-1)
+            await self._hear_reader(answer_id=started.answer_id, after_seq=-1)
+
+    async def _hear_reader(self, *, answer_id: UUID, after_seq: int) -> None:
+        """The reader says what they have seen. `_join` must know of it before it is their turn."""
+        self.sequence.hear_reader(answer_id=str(answer_id))
+        async with self.showing:
+            await self._resume(answer_id=answer_id, after_seq=after_seq)
 
     async def _resume(self, *, answer_id: UUID, after_seq: int) -> None:
-        self.sequence.hear_reader(answer_id=str(answer_id))
         try:
             answer = await run_in_thread(find_answer, session_id=self.session_id, answer_id=answer_id)
         except DatabaseError:
@@ -118,18 +124,21 @@ class ChatConsumer(GuardedSocket):
     async def catch_up(self) -> None:
         for answer_id in self.sequence.running():
             answer = await run_in_thread(find_answer, session_id=self.session_id, answer_id=UUID(answer_id))
-            if answer is not None and not answer.is_running and answer_id in self.sequence.running():
-                await self._show(answer, after_seq=self.sequence.last_seq(answer_id=answer_id))
+            async with self.showing:
+                if answer is not None and not answer.is_running and answer_id in self.sequence.running():
+                    await self._show(answer, after_seq=self.sequence.last_seq(answer_id=answer_id))
 
     async def turn_frame(self, event: dict[str, Any]) -> None:
         """A live frame from the channel layer."""
-        await self._forward(event["frame"])
+        async with self.showing:
+            await self._forward(event["frame"])
 
     async def turn_replay(self, event: dict[str, Any]) -> None:
         """Frames of one answer that this socket asked the writer for."""
-        for frame in event["frames"]:
-            self.sequence.note_replay(answer_id=frame["message_id"])
-            await self._forward(frame)
+        async with self.showing:
+            for frame in event["frames"]:
+                self.sequence.note_replay(answer_id=frame["message_id"])
+                await self._forward(frame)
 
     async def _forward(self, frame: Frame) -> None:
         """Sends a frame when it is its turn, and sees to those that are missing before it."""
@@ -159,8 +168,9 @@ class ChatConsumer(GuardedSocket):
             return
         with suppress(DatabaseError):  # its reader will ask
             answer = await run_in_thread(find_answer, session_id=self.session_id, answer_id=UUID(answer_id))
-            if answer is not None and self._awaits_reader(answer_id):
-                await self._show(answer, after_seq=-1)
+            async with self.showing:
+                if answer is not None and self._awaits_reader(answer_id):
+                    await self._show(answer, after_seq=-1)
 
     def _awaits_reader(self, answer_id: str) -> bool:
         return self.watched is not None and self.sequence.is_reader_awaited(answer_id=answer_id)

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 import uuid
 from datetime import timedelta
 from decimal import Decimal
@@ -13,10 +14,11 @@ from django.contrib.sessions.models import Session
 from django.db import connection
 from django.utils import timezone
 
+import chat.consumers
 from billing.ledger import CallPlan, reserve
 from billing.metering import Payer
 from billing.models import CostRecord, Outcome, Purpose, Reservation, ReservationState
-from chat.frames import session_group
+from chat.frames import final_frame, session_group
 from chat.models import ChatSession, Citation, Message, MessageStatus
 from chat.socket_guard import count_sockets
 from chat.socket_watch import watch_of_this_loop
@@ -411,6 +413,42 @@ async def test_an_end_that_got_lost_on_its_way_is_read_from_the_database(
     (missed, _), final = await socket.read_answer()
     assert (missed["seq"], missed["content"]) == (1, " of")
     assert (final["status"], final["full_response"]) == ("complete", "Because of")
+    await asyncio.sleep(0.5)
+    assert await socket.communicator.receive_nothing()
+
+
+async def test_an_end_that_comes_while_it_is_read_from_the_database_is_shown_once(
+    session: ChatSession, member: User, open_socket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    question = await session.messages.acreate(role="user", content="Why?")
+    answer = await session.messages.acreate(
+        role="assistant", reply_to=question, content="Because of", chunk_ends=[7, 10],
+        status=MessageStatus.STREAMING, heartbeat_at=timezone.now(),
+    )  # fmt: skip
+    socket = await open_socket(member, session.pk)
+    await socket.send(type="resume", message_id=str(answer.pk), after_seq=0)
+    await asyncio.sleep(0.3)
+    loop = asyncio.get_running_loop()
+    find, read = chat.consumers.find_answer, chat.consumers.missed_frames
+
+    def send_end_and_read(**options: Any) -> Any:
+        monkeypatch.setattr(chat.consumers, "missed_frames", read)
+        monkeypatch.setattr(chat.consumers, "find_answer", find_slowly)
+        frame = final_frame(options["answer"])
+        asyncio.run_coroutine_threadsafe(send_to_session(session_id=session.pk, frame=frame), loop).result()
+        time.sleep(0.1)
+        return read(**options)
+
+    def find_slowly(**options: Any) -> Any:
+        time.sleep(0.3)
+        return find(**options)
+
+    monkeypatch.setattr(chat.consumers, "missed_frames", send_end_and_read)
+    await session.messages.filter(pk=answer.pk).aupdate(status=MessageStatus.COMPLETE, heartbeat_at=None)
+    for watched in watch_of_this_loop().sockets:
+        watched.wake()
+    (missed, _), final = await socket.read_answer()
+    assert (missed["seq"], final["full_response"]) == (1, "Because of")
     await asyncio.sleep(0.5)
     assert await socket.communicator.receive_nothing()
 
