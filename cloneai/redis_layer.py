@@ -131,7 +131,7 @@ class _Line:
     async def publish(self, *, topic: str, channel: str | None, message: Message) -> None:
         """To one channel of a process, or to all channels of a group."""
         self._refuse_while_away()
-        content = json.dumps([channel, message], ensure_ascii=False)
+        content = json.dumps([channel, message])  # in ASCII: it also holds half of a surrogate pair
         with _errors_of_a_closing_line():
             await self._redis.publish(topic, content)
 

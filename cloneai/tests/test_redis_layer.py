@@ -94,8 +94,8 @@ async def test_one_channel_of_another_process_is_reached(
 ) -> None:
     channel, neighbour = await layer.new_channel(), await layer.new_channel()
     await join(layer, "any")  # from now on it listens
-    await other_process.send(channel, {"text": "für dich"})
-    assert await layer.receive(channel) == {"text": "für dich"}
+    await other_process.send(channel, {"text": "für dich \ud83d"})
+    assert await layer.receive(channel) == {"text": "für dich \ud83d"}
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(layer.receive(neighbour), 0.2)
 
