@@ -47,6 +47,8 @@ class Command(BaseCommand):
         except TurnRefused as error:
             session.delete()
             raise CommandError(error.message) from error
+        except TimeoutError as error:
+            raise CommandError(f"Nothing came for {TIMEOUT_SECONDS:.0f} seconds.") from error
         except LAYER_ERRORS as error:
             raise CommandError(f"The answer cannot be shown, Redis is away: {error}") from error
 
