@@ -226,7 +226,8 @@ class _Line:
     def _break_off(self, error: Exception) -> None:
         """Ends all channels; whoever waits for one, or for a topic, is told."""
         if self._error is None:
-            logger.warning("The line to Redis broke: %s", error)
+            defect = None if isinstance(error, LAYER_ERRORS) else error
+            logger.warning("The line to Redis broke: %s", error, exc_info=defect)
         self._error = error
         for queue in self._queues.values():
             queue.put_nowait(ConnectionError(f"The line to Redis broke: {error}"))

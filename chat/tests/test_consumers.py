@@ -397,16 +397,21 @@ async def test_reader_who_comes_back_is_told_of_a_dead_writer_as_soon_as_it_is_s
     assert (final["status"], final["full_response"]) == ("interrupted", "Because")
 
 
+async def begin_answer(session: ChatSession) -> Message:
+    """One that is being written, of two frames so far."""
+    question = await session.messages.acreate(role="user", content="Why?")
+    return await session.messages.acreate(
+        role="assistant", reply_to=question, content="Because of", chunk_ends=[7, 10],
+        status=MessageStatus.STREAMING, heartbeat_at=timezone.now(),
+    )  # fmt: skip
+
+
 async def test_an_end_that_got_lost_on_its_way_is_read_from_the_database(
     session: ChatSession, member: User, open_socket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No gap betrays that the last frame is missing."""
     monkeypatch.setattr("chat.socket_guard.RECHECK_SECONDS", 0.2)
-    question = await session.messages.acreate(role="user", content="Why?")
-    answer = await session.messages.acreate(
-        role="assistant", reply_to=question, content="Because of", chunk_ends=[7, 10],
-        status=MessageStatus.STREAMING, heartbeat_at=timezone.now(),
-    )  # fmt: skip
+    answer = await begin_answer(session)
     socket = await open_socket(member, session.pk)
     await socket.send(type="resume", message_id=str(answer.pk), after_seq=0)
     await asyncio.sleep(0.5)
@@ -421,11 +426,7 @@ async def test_an_end_that_got_lost_on_its_way_is_read_from_the_database(
 async def test_an_end_that_comes_while_it_is_read_from_the_database_is_shown_once(
     session: ChatSession, member: User, open_socket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    question = await session.messages.acreate(role="user", content="Why?")
-    answer = await session.messages.acreate(
-        role="assistant", reply_to=question, content="Because of", chunk_ends=[7, 10],
-        status=MessageStatus.STREAMING, heartbeat_at=timezone.now(),
-    )  # fmt: skip
+    answer = await begin_answer(session)
     socket = await open_socket(member, session.pk)
     await socket.send(type="resume", message_id=str(answer.pk), after_seq=0)
     await asyncio.sleep(0.3)

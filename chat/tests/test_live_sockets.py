@@ -113,16 +113,22 @@ def wait_for_line(path: Path, words: str) -> None:
         time.sleep(0.1)
 
 
+def run_two(stack: ExitStack, *, provider: FakeProvider, folder: Path) -> tuple[RedisServer, str, str]:
+    """A Redis and the addresses of two web processes."""
+    redis = stack.enter_context(RedisServer(folder))
+    variables = {**provider_variables(provider), "REDIS_URL": redis.url}
+    here, there = (
+        stack.enter_context(run_web(log_path=folder / f"{name}.log", **variables)) for name in "ab"
+    )
+    return redis, here, there
+
+
 def test_two_processes_share_turns(
     material: Document, session: ChatSession, cookie: str, provider: FakeProvider, tmp_path: Path
 ) -> None:
     provider.always(Fault(path="/chat/completions", answer=LONG, chunk_delay_seconds=0.005))
     with ExitStack() as stack:
-        redis = stack.enter_context(RedisServer(tmp_path))
-        variables = {**provider_variables(provider), "REDIS_URL": redis.url}
-        here, there = (
-            stack.enter_context(run_web(log_path=tmp_path / f"{name}.log", **variables)) for name in "ab"
-        )
+        _, here, there = run_two(stack, provider=provider, folder=tmp_path)
         asker = stack.enter_context(open_link(here, session=session, cookie=cookie))
         watcher = stack.enter_context(open_link(there, session=session, cookie=cookie))
         order = {"type": "message", "content": QUESTION, "client_message_id": str(uuid.uuid4())}
@@ -163,11 +169,7 @@ def test_an_answer_outlives_redis(
     """Its reader loses the socket, comes back to another process, and both show and stop what goes on."""
     provider.always(Fault(path="/chat/completions", answer=LONG, chunk_delay_seconds=0.1))
     with ExitStack() as stack:
-        redis = stack.enter_context(RedisServer(tmp_path))
-        variables = {**provider_variables(provider), "REDIS_URL": redis.url}
-        here, there = (
-            stack.enter_context(run_web(log_path=tmp_path / f"{name}.log", **variables)) for name in "ab"
-        )
+        redis, here, there = run_two(stack, provider=provider, folder=tmp_path)
         asker = stack.enter_context(open_link(here, session=session, cookie=cookie))
         asker.send(
             json.dumps({"type": "message", "content": QUESTION, "client_message_id": str(uuid.uuid4())})

@@ -36,6 +36,14 @@ async def join(layer: RedisChannelLayer, group: str) -> str:
     return channel
 
 
+async def join_as_soon_as_it_is_back(layer: RedisChannelLayer, group: str) -> str:
+    async with asyncio.timeout(10):
+        while True:
+            with suppress(*LAYER_ERRORS):
+                return await join(layer, group)
+            await asyncio.sleep(0.05)
+
+
 async def read(layer: RedisChannelLayer, channel: str, count: int) -> list[int]:
     async with asyncio.timeout(10):
         return [(await layer.receive(channel))["number"] for _ in range(count)]
@@ -212,12 +220,7 @@ async def test_a_broken_line_is_told_to_all_and_mended_by_itself(
             with pytest.raises(LAYER_ERRORS):
                 await refused
         server.start()
-        async with asyncio.timeout(10):
-            while True:
-                with suppress(*LAYER_ERRORS):
-                    channel = await join(layer, "talk")
-                    break
-                await asyncio.sleep(0.05)
+        channel = await join_as_soon_as_it_is_back(layer, "talk")
         await layer.group_send("talk", {"number": 1})
         assert await read(layer, channel, 1) == [1]
 
@@ -243,12 +246,7 @@ async def test_what_is_sent_after_a_restart_of_redis_arrives(tmp_path: Path) -> 
         server.start()
         with pytest.raises(ConnectionError):
             await asyncio.wait_for(layer.receive(channel), 5)
-        async with asyncio.timeout(10):
-            while True:
-                with suppress(*LAYER_ERRORS):
-                    channel = await join(layer, "talk")
-                    break
-                await asyncio.sleep(0.05)
+        channel = await join_as_soon_as_it_is_back(layer, "talk")
         await asyncio.gather(*[layer.group_send("talk", {"number": 1}) for _ in range(5)])
         assert await read(layer, channel, 5) == [1] * 5
 
